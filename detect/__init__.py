@@ -1,0 +1,1 @@
+"""Whom and what to believe. Pure; the rooms `peers` and `devices` stand here."""

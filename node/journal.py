@@ -39,6 +39,14 @@ class Started(_Event):
     """Of the champion, at start."""
 
 
+class Ready(_Event):
+    """The first round begins: every neighbour is up, or the wait for them is over."""
+
+    type: Literal["ready"] = "ready"
+    up: int
+    expected: int
+
+
 class Connected(_Event):
     type: Literal["connected"] = "connected"
     peer: str
@@ -128,12 +136,17 @@ class Finished(_Event):
 
 
 class Stopped(_Event):
+    """The process ends in order. A journal without it ends in a crash or is still being written."""
+
     type: Literal["stopped"] = "stopped"
     reason: str
+    cpu_s: float | None = None
+    """Processor time of the process, user and system; None in a simulation."""
 
 
 Event = Annotated[
     Started
+    | Ready
     | Connected
     | Disconnected
     | RoundClosed

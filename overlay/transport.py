@@ -16,7 +16,12 @@ from overlay.wire import Message
 
 @dataclass(frozen=True, slots=True)
 class PeerUp:
-    """An authenticated connection to an admitted peer stands, its greeting checked; messages flow both ways."""
+    """An authenticated connection to an admitted peer stands, its greeting checked; messages flow both ways.
+
+    For one peer `PeerUp` and `PeerDown` strictly alternate, beginning with `PeerUp`, and every `Received` of it lies
+    between the two. Two connections that cross (both sides dialled) count as one and show as one `PeerUp`. A peer that
+    restarts shows as `PeerDown`, then `PeerUp`, even where the new connection is seen before the loss of the old one.
+    """
 
     peer: PeerId
 
@@ -31,7 +36,11 @@ class PeerDown:
 
 @dataclass(frozen=True, slots=True)
 class Received:
-    """A parsed message. From one peer they arrive in the order of sending; some may be missing."""
+    """A parsed message. From one peer they arrive in the order of sending; some may be missing.
+
+    `Greeting`, `Ping` and `Pong` are the transport's own and never come out here. A peer whose messages are not
+    fetched is not read any further (its own bounded queue then drops the oldest), and holds up no other peer.
+    """
 
     peer: PeerId
     message: Message
@@ -39,9 +48,16 @@ class Received:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """Somebody was turned away: a stranger, a wrong greeting, a frame that breaks the wire format or its limits.
+    """Somebody was turned away by this side: a stranger, a wrong greeting, bytes that break the wire format.
 
-    `peer` is None where no identity was proved. `count` aggregates a flood of the same `reason`.
+    - A stranger (an identity off the admission list) is refused before a byte of its messages is parsed.
+    - Every connection begins with a `Greeting` each way. Both sides compare, and each reports what it refuses with
+      `Greeting.mismatch`; something else than a greeting, or none in time, is refused as well. No `PeerUp` is shown.
+    - A `WireError`, or a second greeting, on a connection that stood: `Refused`, then `PeerDown`; dialled again later.
+
+    `peer` is None where no identity was proved. `count` aggregates: while an event of the same peer and reason waits
+    to be fetched, further ones only raise its count, so that a flood of strangers fills no memory.
+    Whom we dialled and who turned *us* away shows as nothing at all: a peer that is not up.
     """
 
     peer: PeerId | None
@@ -84,8 +100,11 @@ class Transport(Protocol):
     def send(self, peer: PeerId, message: Message) -> None:
         """Queue `message` and return at once.
 
-        A peer that is down, or slower than the bounded queue, loses its oldest messages; they are counted in
-        `Traffic.messages_dropped`. Raises `KeyError` for a peer that was never admitted.
+        A peer slower than its bounded queue loses the oldest messages. A peer that is down loses all: nothing is kept
+        for a later connection (after `PeerUp` the caller knows best what is still worth sending), and what was queued
+        when the connection went is gone too. `Traffic.messages_dropped` counts every message that was not handed to
+        the connection. Arrays in `message` are not copied and must not change any more.
+        Raises `KeyError` for a peer that was never admitted.
         """
 
     async def next_event(self) -> Event:

@@ -1,0 +1,39 @@
+# Two commands matter: `make lab` and `make test`. Both make .venv and install what they need first.
+# Needs python3 >= 3.11 with venv; a C compiler and the GMP headers are checked for, and installed where that is allowed.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+ONLY ?=
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+
+.PHONY: lab test lint bench install clean
+.DEFAULT_GOAL := lab
+
+lab: install
+	@$(BIN)/grapevine lab up topologies/plant-8.toml
+
+test: install lint
+	$(BIN)/pytest
+
+lint: install
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: install
+	$(BIN)/python -m tests.benchmarks $(ONLY)
+
+install: $(VENV)/.installed
+
+# libp2p 0.8.1 pins fastecdsa, which has no Linux wheel and compiles against GMP.
+$(VENV)/.installed: pyproject.toml
+	@$(PYTHON) tests/tools/prerequisites.py
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "Installing into $(VENV): a few minutes the first time."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@
+
+clean:
+	rm -rf $(VENV) build runs *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -1,0 +1,152 @@
+"""Who a node is: an Ed25519 key, and the PeerId that the rest of the program shares.
+
+A `PeerId` is the libp2p peer id of the key (libp2p specs, "Peer Ids and Keys"): base58btc of an identity multihash
+(0x00, length) over the protobuf public key (key type Ed25519 = 1, 32 bytes of key). It *is* the public key in another
+spelling, so whoever knows a PeerId can check its signatures.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Final, NewType, Self
+
+import base58
+from nacl.bindings import crypto_core_ed25519_is_valid_point
+from nacl.exceptions import BadSignatureError
+from nacl.signing import SigningKey, VerifyKey
+
+PeerId = NewType("PeerId", str)
+"""A libp2p peer id of an Ed25519 key, "12D3KooW…". Made by `parse_peer_id` or `Identity` alone."""
+
+SEED_BYTES: Final = 32
+PUBLIC_KEY_BYTES: Final = 32
+SIGNATURE_BYTES: Final = 64
+PEER_ID_CHARACTERS: Final = 52
+KEY_FILE_MAX_BYTES: Final = 1024
+
+_MULTIHASH_IDENTITY = b"\x00\x24"  # hash function "identity", 36 bytes follow
+_PROTOBUF_ED25519 = b"\x08\x01\x12\x20"  # field 1 varint: Ed25519; field 2 bytes: 32 follow
+_PREFIX = _MULTIHASH_IDENTITY + _PROTOBUF_ED25519
+
+_KEY_FILE_HEADER = "grapevine-key 1 ed25519"
+
+
+class IdentityError(ValueError):
+    """A seed, a PeerId or a key file that cannot be one; the message says what to do and never quotes a secret."""
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """An Ed25519 key pair. Its `repr` shows the PeerId alone; equality compares PeerIds."""
+
+    seed: bytes = field(repr=False, compare=False)
+    """The secret: 32 bytes (RFC 8032 section 5.1.5, the private key)."""
+    public_key: bytes = field(init=False, repr=False, compare=False)
+    """32 bytes."""
+    peer_id: PeerId = field(init=False)
+
+    def __post_init__(self) -> None:
+        if len(self.seed) != SEED_BYTES:
+            raise IdentityError(f"an Ed25519 seed has {SEED_BYTES} bytes, got {len(self.seed)}")
+        public_key = bytes(SigningKey(self.seed).verify_key)
+        object.__setattr__(self, "public_key", public_key)
+        object.__setattr__(self, "peer_id", _peer_id_of(public_key))
+
+    @classmethod
+    def generate(cls, randbytes: Callable[[int], bytes]) -> Self:
+        """A new identity from `randbytes`: `os.urandom` on a device, a seeded generator in a simulation."""
+        return cls(randbytes(SEED_BYTES))
+
+    @classmethod
+    def from_seed(cls, seed: bytes) -> Self:
+        """The identity of a 32-byte seed. Raises `IdentityError` for another length."""
+        return cls(bytes(seed))
+
+    def sign(self, message: bytes) -> bytes:
+        """The 64-byte detached signature of `message` (RFC 8032, Ed25519 without prehash)."""
+        return SigningKey(self.seed).sign(message).signature
+
+
+def verify(peer_id: PeerId, message: bytes, signature: bytes) -> bool:
+    """Whether `signature` is that of `peer_id` over `message`. A signature of a wrong length is merely wrong."""
+    if len(signature) != SIGNATURE_BYTES:
+        return False
+    try:
+        VerifyKey(public_key_of(peer_id)).verify(message, signature)
+    except BadSignatureError:
+        return False
+    return True
+
+
+def public_key_of(peer_id: PeerId) -> bytes:
+    """The 32-byte public key inside a PeerId. Raises `IdentityError` for text that is none."""
+    if len(peer_id) != PEER_ID_CHARACTERS:
+        raise _not_a_peer_id(peer_id, f"it has {len(peer_id)} characters, not {PEER_ID_CHARACTERS}")
+    try:
+        raw: bytes = base58.b58decode(peer_id)
+    except ValueError as error:  # a character outside the alphabet, or outside ASCII
+        raise _not_a_peer_id(peer_id, "it is not base58 (no 0, O, I, l)") from error
+    if not raw.startswith(_PREFIX) or len(raw) != len(_PREFIX) + PUBLIC_KEY_BYTES:
+        raise _not_a_peer_id(peer_id, "it does not hold an Ed25519 public key")
+    return raw[len(_PREFIX) :]
+
+
+def parse_peer_id(text: str) -> PeerId:
+    """`text` as a PeerId, in its one canonical spelling. Raises `IdentityError` (a `ValueError`) with the remedy."""
+    public_key = public_key_of(PeerId(text))
+    if not crypto_core_ed25519_is_valid_point(public_key):
+        # Of the points that are not of the large prime order some accept forged signatures; libsodium refuses them too.
+        raise _not_a_peer_id(text, "its public key is not a point of the prime-order group")
+    canonical = _peer_id_of(public_key)
+    if canonical != text:
+        raise _not_a_peer_id(text, f"its canonical spelling is {canonical}")
+    return canonical
+
+
+def encode_key_file(identity: Identity) -> bytes:
+    """The content of a key file: a header line, the PeerId to recognise it by, the seed, a checksum. ASCII."""
+    body = f"{_KEY_FILE_HEADER}\npeer-id {identity.peer_id}\nseed {identity.seed.hex()}\n"
+    return f"{body}checksum {_checksum(body)}\n".encode("ascii")
+
+
+def decode_key_file(content: bytes) -> Identity:
+    """The identity in a key file. Raises `IdentityError` for a file that is cut, altered or of another version."""
+    if len(content) > KEY_FILE_MAX_BYTES:
+        raise IdentityError(f"a key file has at most {KEY_FILE_MAX_BYTES} bytes, not {len(content)}: is it one?")
+    text = content.decode("ascii", errors="replace")
+    if not text.startswith(_KEY_FILE_HEADER + "\n"):
+        raise IdentityError(f"not a key file: its first line must be {_KEY_FILE_HEADER!r}; make one with `node init`")
+    body, mark, checksum = text.partition("checksum ")
+    if not mark or not hmac.compare_digest(checksum.encode(), f"{_checksum(body)}\n".encode()):
+        raise IdentityError("the key file is cut or altered (its checksum does not match); restore it from a backup")
+    return _identity_of(body)
+
+
+def _identity_of(body: str) -> Identity:
+    fields = dict(line.partition(" ")[::2] for line in body.splitlines()[1:])
+    try:
+        identity = Identity.from_seed(bytes.fromhex(fields["seed"]))
+        named = fields["peer-id"]
+    except (KeyError, ValueError) as error:
+        # `from None`: the text of fromhex would quote the secret's neighbourhood in a traceback.
+        raise IdentityError(f"the key file lacks a proper line 'seed' or 'peer-id' ({type(error).__name__})") from None
+    if named != identity.peer_id:
+        raise IdentityError(f"the key file says peer-id {named}, but its seed belongs to {identity.peer_id}")
+    return identity
+
+
+def _peer_id_of(public_key: bytes) -> PeerId:
+    encoded: bytes = base58.b58encode(_PREFIX + public_key)
+    return PeerId(encoded.decode("ascii"))
+
+
+def _checksum(body: str) -> str:
+    return hashlib.sha256(body.encode("utf-8")).hexdigest()
+
+
+def _not_a_peer_id(text: str, why: str) -> IdentityError:
+    shown = text if len(text) <= PEER_ID_CHARACTERS else text[:PEER_ID_CHARACTERS] + "…"
+    return IdentityError(f"{shown!r} is not a PeerId: {why}; copy the one that `node init` prints (12D3KooW…)")

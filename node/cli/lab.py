@@ -1,0 +1,53 @@
+"""`grapevine lab`: a whole testbed on this machine."""
+
+from __future__ import annotations
+
+import sys
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from node.lab.progress import View
+from overlay.topology import load_topology
+
+app = typer.Typer(help="Run a whole testbed on this machine.", no_args_is_help=True)
+
+
+@app.command("up", epilog="Example: grapevine lab up topologies/ring-8.toml --rounds 10 --json")
+def up(
+    file: Annotated[Path, typer.Argument(help="Topology file.", show_default=False)],
+    rounds: Annotated[int | None, typer.Option(min=1, max=1_000_000, help="Instead of the file's count.")] = None,
+    seed: Annotated[int | None, typer.Option(min=0, max=2**63 - 1, help="Instead of the file's seed.")] = None,
+    out: Annotated[Path | None, typer.Option(help="New folder for the run. [default: runs/NAME-TIME]")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print report.json on stdout; progress on stderr.")] = False,
+) -> None:
+    """Start every node of FILE as its own process, follow them, and leave a report.
+
+    Exit 0: done. 1: a target of the file was missed, or a node gave up. 2: the input was wrong. 130: interrupted.
+    """
+    topology = load_topology(file).with_overrides(rounds=rounds, seed=seed)
+    folder = out or Path("runs") / f"{topology.name}-{datetime.now().astimezone():%Y%m%dT%H%M%S}"
+    # Here and not above: `--help` and the checks of the file should not wait for the lab's imports.
+    from node.lab.report import build_report, missed_targets, summary_table, write_report  # noqa: PLC0415
+    from node.lab.runner import run_lab  # noqa: PLC0415
+
+    console = Console(stderr=as_json)
+    run = run_lab(topology, folder, View(console))
+    report = build_report(folder)
+    write_report(report, folder)
+    console.print(summary_table(report))
+    console.print(f"Report: {folder / 'report.html'}", highlight=False, soft_wrap=True)
+    if as_json:
+        sys.stdout.write((folder / "report.json").read_text())
+    for name in run.gave_up:
+        sys.stderr.write(f"grapevine: node {name} crashed for good; see {folder / name / 'node.log'}\n")
+    missed = missed_targets(report)
+    for target in missed:
+        sys.stderr.write(f"grapevine: target missed: {target}\n")
+    if run.interrupted:
+        raise typer.Exit(130)
+    if missed or run.gave_up:
+        raise typer.Exit(1)

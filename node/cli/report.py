@@ -1,0 +1,38 @@
+"""`grapevine report`: the report of a run that is over."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+
+def report_command(
+    run_dir: Annotated[
+        Path, typer.Argument(metavar="DIR", help="Folder that `grapevine lab up` wrote.", show_default=False)
+    ],
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print report.json on stdout, the summary on stderr.")
+    ] = False,
+) -> None:
+    """Rebuild report.html, report.json and plots/*.png of a finished run from run.json and the journals.
+
+    Exit 0: done. 1: a target of the run was missed. 2: DIR holds no run.
+
+    Example: grapevine report runs/plant-8
+    """
+    # Here and not above: other commands should not wait for the report's imports.
+    from node.lab.report import build_report, missed_targets, summary_table, write_report
+
+    report = build_report(run_dir)
+    write_report(report, run_dir)
+    console = Console(stderr=as_json)
+    console.print(summary_table(report))
+    console.print(f"Report: {run_dir / 'report.html'}", highlight=False, markup=False, soft_wrap=True)
+    if as_json:
+        sys.stdout.write((run_dir / "report.json").read_text(encoding="utf-8"))
+    if missed_targets(report):
+        raise typer.Exit(1)

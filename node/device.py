@@ -1,0 +1,65 @@
+"""A node on a real device: its key and data from the device, its peers from the topology file."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import structlog
+import torch
+import trio
+
+from crypto.identity import PeerId, parse_peer_id
+from node.assembly import NodeSpec, run_node
+from node.errors import RunError, plain_user_errors
+from node.rows import own_rows
+from node.state import StateFolder
+from overlay.discovery import StaticBook
+from overlay.topology import Topology
+
+
+def run_device(topology: Topology, name: str, state: StateFolder, file: Path) -> None:
+    """Run node `name` until SIGTERM or SIGINT. `file` is named in errors. Raises UserError."""
+    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
+    log = structlog.get_logger().bind(node=name)
+    torch.set_num_threads(1)
+    identity = state.load_identity()
+    peers = peers_of(topology, file)
+    log.info("loading data")
+    with state.locked():
+        spec = NodeSpec(
+            topology=topology,
+            name=name,
+            state=state,
+            journal=state.path / "journal.jsonl",
+            peers=peers,
+            book=StaticBook({peers[node.name]: node.listen for node in topology.nodes}),
+            shard=own_rows(topology, name),
+        )
+
+        async def main() -> None:
+            with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+
+                async def stop() -> str:
+                    return signal.Signals(await anext(signals)).name
+
+                log.info("running", peer_id=identity.peer_id, listen=topology.nodes[topology.index(name)].listen)
+                await run_node(spec, identity, stop=stop)
+            log.info("stopped")
+
+        with plain_user_errors():
+            trio.run(main)
+
+
+def peers_of(topology: Topology, file: Path) -> Mapping[str, PeerId]:
+    """Node name → PeerId; every node on real devices has one in the file."""
+    without = [node.name for node in topology.nodes if node.peer_id is None]
+    if without:
+        raise RunError(
+            f"{file}: no peer_id for {', '.join(without)}",
+            "Run `grapevine node init --name NAME` on each device and copy the line that it prints into the file.",
+        )
+    return {node.name: parse_peer_id(node.peer_id) for node in topology.nodes if node.peer_id is not None}
+

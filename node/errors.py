@@ -1,0 +1,45 @@
+"""What a command shows a person instead of a traceback.
+
+UserError          what was wrong and what to do; the command exits with 2
+├── StateError     the state folder: missing, locked, foreign, damaged, readable by others
+└── RunError       a run cannot start as asked
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+class UserError(Exception):
+    """Input that cannot be used. `remedy` says what to do, in one line."""
+
+    def __init__(self, problem: str, remedy: str) -> None:
+        super().__init__(f"{problem}\n{remedy}")
+        self.problem = problem
+        self.remedy = remedy
+
+
+class StateError(UserError):
+    """The state folder cannot be used."""
+
+
+class RunError(UserError):
+    """A run cannot start, or not with these options."""
+
+
+@contextmanager
+def plain_user_errors() -> Iterator[None]:
+    """Let a UserError out of the exception groups that nurseries wrap it in; everything else passes as it is."""
+    try:
+        yield
+    except BaseExceptionGroup as group:
+        mine, others = group.split(UserError)
+        if mine is None or others is not None:
+            raise
+        raise _first_leaf(mine) from None
+
+
+def _first_leaf(group: BaseExceptionGroup[UserError]) -> UserError:
+    first = group.exceptions[0]
+    return _first_leaf(first) if isinstance(first, BaseExceptionGroup) else first

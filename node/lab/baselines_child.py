@@ -1,0 +1,38 @@
+"""The process that trains without a swarm, on the shards of a run: what the swarm is compared with."""
+
+from __future__ import annotations
+
+import gc
+import os
+from pathlib import Path
+
+from node.files import write_atomically
+from node.lab.child import redirect_output
+from node.lab.folder import RunFolder
+from node.lab.launch import BaselineOrder
+from node.lab.record import Baselines
+from node.learning.baselines import centralised, local_only
+from node.learning.data import load_saved, split_holdout
+from overlay.topology import parse_topology
+
+
+def run_baselines(order: BaselineOrder) -> None:
+    """Leave the accuracies in the run's `lab/baselines.json`."""
+    os.setsid()
+    gc.freeze()
+    folder = RunFolder(Path(order.folder))
+    redirect_output(folder.baselines_log)
+    topology = parse_topology(order.topology, "the lab's topology")
+    task, seed, rounds = topology.task, topology.seed, topology.rounds.count
+    shards = [
+        split_holdout(load_saved(folder.shard(name)), task.holdout, seed, node)
+        for node, name in enumerate(topology.names)
+    ]
+    test = load_saved(folder.test)
+    alone = local_only(task, shards, test, rounds=rounds, seed=seed)
+    baselines = Baselines(
+        centralised=centralised(task, shards, test, rounds=rounds, seed=seed),
+        local_only_mean=sum(alone) / len(alone),
+        local_only=dict(zip(topology.names, alone, strict=True)),
+    )
+    write_atomically(folder.baselines, baselines.model_dump_json().encode(), durable=False)

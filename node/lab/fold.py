@@ -1,0 +1,115 @@
+"""One journal folded into what the report says of its node."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from node import journal
+
+
+@dataclass(slots=True)
+class Fold:
+    """State after some events of one node. `limit` is how many rounds the run has."""
+
+    limit: int
+    missing: bool = False
+    """There is no journal."""
+    torn_lines: int = 0
+    peer_id: str | None = None
+    rounds: dict[int, journal.RoundClosed] = field(default_factory=dict)
+    """By number; the last record of a round wins."""
+    beyond: int = 0
+    """Records of rounds that the run does not have."""
+    bytes_sent: int = 0
+    bytes_received: int = 0
+    resumed_at: list[int] = field(default_factory=list)
+    finished: bool = False
+    promotions: int = 0
+    rollbacks: int = 0
+    refused: int = 0
+    faults: dict[tuple[str, str], list[int]] = field(default_factory=lambda: defaultdict(list))
+    """(peer, reason) → rounds."""
+
+    @property
+    def last(self) -> journal.RoundClosed | None:
+        """The highest round that the node closed."""
+        return self.rounds[max(self.rounds)] if self.rounds else None
+
+    def add(self, event: journal.Event) -> None:
+        """Take the next event of the journal."""
+        match event:
+            case journal.Started():
+                self.peer_id = event.peer_id
+                if event.resumed:
+                    self.resumed_at.append(event.round)
+            case journal.RoundClosed():
+                self._close(event)
+            case journal.Finished():
+                self.finished = True
+            case journal.Promoted():
+                self.promotions += 1
+            case journal.RolledBack():
+                self.rollbacks += 1
+            case journal.Refused():
+                self.refused += event.count
+            case journal.Faulted():
+                self.faults[event.peer, event.reason].append(event.round)
+            case _:
+                pass  # connections come and go: the console shows them
+
+    def _close(self, event: journal.RoundClosed) -> None:
+        if not 0 <= event.round < self.limit:
+            self.beyond += 1
+            return
+        self.rounds[event.round] = event
+        # Traffic of a round that is played again was real: it counts twice here, once in the round's own figure.
+        self.bytes_sent += event.bytes_sent
+        self.bytes_received += event.bytes_received
+
+    def remarks(self, rounds: int, restarts: int) -> Iterator[str]:
+        """What a reader of this node's figures must know; each completes a sentence that its name begins."""
+        if self.missing:
+            yield "left no journal: its figures are missing."
+            return
+        restarts = max(restarts, len(self.resumed_at))
+        if restarts:
+            came_back = " and came back at round " + ", ".join(map(str, self.resumed_at)) if self.resumed_at else ""
+            yield f"was restarted {_times(restarts)}{came_back}."
+        if self.torn_lines:
+            yield f"has {_count(self.torn_lines, 'torn journal line')} (a killed process leaves them), passed over."
+        if self.beyond:
+            yield f"reports {_count(self.beyond, 'round')} that the run of {rounds} does not have, passed over."
+        closed = len(self.rounds)
+        if closed < rounds:
+            end = "" if self.finished else f", the last was {max(self.rounds)}" if self.rounds else ""
+            yield f"closed {closed} of {rounds} rounds{end}."
+        void = sum(row.outcome == "void" for row in self.rounds.values())
+        if void:
+            yield f"had no quorum in {_count(void, 'round')} and kept its own vector."
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def _times(number: int) -> str:
+    return {1: "once", 2: "twice"}.get(number, f"{number} times")
+
+
+def read_journal(path: Path, limit: int) -> Fold:
+    """Fold the journal at `path`; a missing one gives an empty fold that says so."""
+    fold = Fold(limit)
+    try:
+        with path.open("rb") as file:
+            for line in file:
+                event = journal.parse(line)
+                if event is not None:
+                    fold.add(event)
+                elif line.strip():
+                    fold.torn_lines += 1
+    except (FileNotFoundError, NotADirectoryError):
+        fold.missing = True
+    return fold

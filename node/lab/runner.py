@@ -1,0 +1,251 @@
+"""Runs a whole testbed on this machine: every node of a topology as a process of its own.
+
+The parent never imports torch. A fork server imports torch and libp2p once, meanwhile the parent lays out keys and
+data; every node is then a fork that starts in milliseconds. The parent follows the journals, restarts a node that
+crashed, and stops everything in order. A child ends by itself when the parent is gone, however it went.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import signal
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from multiprocessing import forkserver
+from multiprocessing.context import ForkServerContext, ForkServerProcess
+from pathlib import Path
+
+import trio
+
+from crypto.identity import PeerId
+from node import journal
+from node.errors import RunError, plain_user_errors
+from node.lab.folder import RunFolder
+from node.lab.launch import PRELOAD, BaselineOrder, NodeOrder, be_node, measure_baselines
+from node.lab.prepare import make_folders, make_keys, make_shards, one_thread_each
+from node.lab.progress import LabProgress, NodeProgress, View
+from node.lab.record import Baselines, NodeRecord, RunRecord, write_record
+from overlay.topology import Topology, dumps
+
+POLL_S = 0.1
+MAX_RESTARTS = 3
+RESTART_AFTER_S = 0.5
+STOP_WITHIN_S = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class LabRun:
+    """A run that is over. `interrupted` when a signal ended it early."""
+
+    folder: Path
+    interrupted: bool
+    gave_up: tuple[str, ...]
+    """Nodes that crashed more often than they were restarted."""
+
+
+def run_lab(topology: Topology, out: Path, view: View) -> LabRun:
+    """Run `topology` in the new folder `out` and leave its journals and `run.json` there.
+
+    Raises RunError when it cannot start or a node refuses its input. SIGINT and SIGTERM stop it in order.
+    """
+    began_at, began = time.time(), time.monotonic()
+    context = _fork_server()
+    folder = RunFolder(out)
+    make_folders(folder, topology)
+    progress = LabProgress(
+        f"{topology.name}: {len(topology.nodes)} nodes, {topology.rounds.count} rounds",
+        {node.name: NodeProgress(node.name, topology.rounds.count) for node in topology.nodes},
+    )
+    lab = _Lab(topology, folder, context, progress, view)
+    lab.write_record(interrupted=True, began_at=began_at, wall_s=None, baselines=Baselines())
+    with view.open():
+        try:
+            with plain_user_errors():
+                trio.run(lab.run)
+        finally:
+            # Whatever went wrong, the record that the report needs is there.
+            record = {"began_at": began_at, "wall_s": time.monotonic() - began, "baselines": lab.baselines}
+            lab.write_record(interrupted=lab.interrupted, **record)  # type: ignore[arg-type]
+    gave_up = tuple(name for name, node in progress.nodes.items() if node.status == "gave up")
+    return LabRun(out, lab.interrupted, gave_up)
+
+
+def _fork_server() -> ForkServerContext:
+    """Start the server and its imports now; it is ready when the first child is asked for."""
+    one_thread_each()
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(PRELOAD)
+    # Ctrl-C reaches the whole terminal group. The server inherits this mask, so that it does not die in mid-import.
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        forkserver.ensure_running()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    return context
+
+
+class _Lab:
+    """The supervising side of one run. Its one task tree owns everything here."""
+
+    def __init__(
+        self,
+        topology: Topology,
+        folder: RunFolder,
+        context: ForkServerContext,
+        progress: LabProgress,
+        view: View,
+    ) -> None:
+        self._topology = topology
+        self._text = dumps(topology)
+        self._folder = folder
+        self._context = context
+        self._progress = progress
+        self._view = view
+        self._peers: Mapping[str, PeerId] = {}
+        self._processes: dict[str, ForkServerProcess] = {}
+        self._restarts: dict[str, int] = {}
+        self._journals = {node.name: journal.Follower(folder.journal(node.name)) for node in topology.nodes}
+        self.baselines = Baselines()
+        self.interrupted = False
+
+    async def run(self) -> None:
+        with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._interrupt_on, signals, nursery.cancel_scope)
+                try:
+                    await self._prepare()
+                    await self._rounds()
+                    await self._measure_baselines()
+                finally:
+                    with trio.CancelScope(shield=True):
+                        await self._stop_all()
+                nursery.cancel_scope.cancel()
+
+    async def _interrupt_on(self, signals: trio.abc.ReceiveChannel[int], scope: trio.CancelScope) -> None:
+        async for _ in signals:
+            if self.interrupted:
+                for process in self._processes.values():
+                    process.kill()
+            self.interrupted = True
+            self._say("stopping")
+            scope.cancel()
+
+    # --- the stages -----------------------------------------------------------------------------------------------
+
+    async def _prepare(self) -> None:
+        self._peers = make_keys(self._folder, self._topology)
+        self._say(f"dealing {self._topology.task.dataset} to {len(self._topology.nodes)} nodes")
+        await trio.to_thread.run_sync(make_shards, self._folder, self._topology)
+        self._say("starting the nodes")
+
+    async def _rounds(self) -> None:
+        async with trio.open_nursery() as nursery:
+            for name in self._journals:
+                nursery.start_soon(self._mind, name)
+            while not self._progress.finished:
+                await trio.sleep(POLL_S)
+                self._follow()
+            nursery.cancel_scope.cancel()
+        await self._stop_all()
+
+    async def _mind(self, name: str) -> None:
+        """Start a node and keep it running until it has finished."""
+        for attempt in range(MAX_RESTARTS + 1):
+            if attempt:
+                self._restarts[name] = attempt
+                await trio.sleep(RESTART_AFTER_S)
+            process = await self._start(name)
+            await trio.lowlevel.wait_readable(process.sentinel)
+            process.join()
+            self._follow()
+            if self._progress.nodes[name].status in ("finished", "stopped"):
+                return
+            if process.exitcode == 2:
+                raise RunError(f"node {name} refused to start: {self._last_words(name)}", f"See {self._log(name)}.")
+            self._progress.mark(name, "crashed")
+        self._progress.mark(name, "gave up")
+
+    async def _start(self, name: str) -> ForkServerProcess:
+        order = NodeOrder(self._text, name, str(self._folder.path), tuple(self._peers.items()))
+        process = self._context.Process(target=be_node, args=(order,), name=name)
+        await trio.to_thread.run_sync(process.start)
+        self._processes[name] = process
+        self._say("")
+        return process
+
+    async def _measure_baselines(self) -> None:
+        self._say("training the baselines: all rows in one place, and every node alone")
+        process = self._context.Process(
+            target=measure_baselines, args=(BaselineOrder(self._text, str(self._folder.path)),), name="baselines"
+        )
+        await trio.to_thread.run_sync(process.start)
+        self._processes["baselines"] = process
+        await trio.lowlevel.wait_readable(process.sentinel)
+        process.join()
+        if process.exitcode != 0:
+            raise RunError(f"the baselines failed: {self._last_words('')}", f"See {self._folder.baselines_log}.")
+        self.baselines = Baselines.model_validate_json(self._folder.baselines.read_bytes())
+        self._say("")
+
+    async def _stop_all(self) -> None:
+        """SIGTERM to all, then SIGKILL to whoever is left."""
+        for process in self._processes.values():
+            process.terminate()
+        with trio.move_on_after(STOP_WITHIN_S):
+            for process in self._processes.values():
+                await trio.lowlevel.wait_readable(process.sentinel)
+        for process in self._processes.values():
+            if process.is_alive():
+                process.kill()
+            process.join()
+            process.close()
+        self._processes.clear()
+        self._follow()
+
+    # --- watching -------------------------------------------------------------------------------------------------
+
+    def _follow(self) -> None:
+        for name, follower in self._journals.items():
+            self._progress.apply(name, follower.poll())
+        self._view.show(self._progress)
+
+    def _say(self, note: str) -> None:
+        self._progress.note = note
+        self._view.show(self._progress)
+
+    def _log(self, name: str) -> Path:
+        return self._folder.log(name) if name else self._folder.baselines_log
+
+    def _last_words(self, name: str) -> str:
+        """The end of a child's log, where its error stands."""
+        try:
+            lines = self._log(name).read_text(errors="replace").strip().splitlines()
+        except FileNotFoundError:
+            lines = []
+        return " ".join(lines[-2:]) or "it left no message"
+
+    def write_record(self, *, interrupted: bool, began_at: float, wall_s: float | None, baselines: Baselines) -> None:
+        """Leave what no journal knows; once at the start, so that a run cut off at any moment has a report."""
+        topology, nodes = self._topology, self._progress.nodes
+        ready = [node.ready_at for node in nodes.values() if node.ready_at is not None]
+        names = [node.name for node in topology.nodes]
+        write_record(
+            RunRecord(
+                name=topology.name,
+                seed=topology.seed,
+                rounds=topology.rounds.count,
+                topology=self._text,
+                nodes=tuple(NodeRecord(name=name, peer_id=self._peers.get(name)) for name in names),
+                edges=tuple((names[a], names[b]) for a, b in topology.edges()),
+                targets=topology.targets.model_dump(exclude_none=True),
+                baselines=baselines,
+                wall_s=wall_s,
+                cpu_s=sum(node.cpu_s for node in nodes.values()),
+                startup_s=max(ready) - began_at if len(ready) == len(nodes) else None,
+                interrupted=interrupted,
+                restarts=self._restarts,
+            ),
+            self._folder.path,
+        )
+

@@ -1,0 +1,212 @@
+"""A node's learning in one object: its rows, its working model, its champion."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+import torch
+
+from consensus.messages import Vector
+from node.learning.dataset import Dataset, Shard, split_holdout
+from node.learning.errors import Diverged, LearningError
+from node.learning.models import build
+from node.learning.promotion import Challenger, Promotion, Standing, Verdict
+from node.learning.snapshot import Snapshot, Value
+from node.learning.trainer import Metrics, Rows, Trained, Trainer, evaluate
+from node.learning.vector import FlatModel, Layout, check_vector
+from overlay.topology_schema import Task
+
+__all__ = ["Assessment", "Learner", "Promoted", "Trained"]
+
+
+@dataclass(frozen=True, slots=True)
+class Promoted:
+    """A champion was replaced: holdout loss of the new one and of the one before."""
+
+    holdout_loss: float
+    previous_holdout_loss: float
+
+
+@dataclass(frozen=True, slots=True)
+class Assessment:
+    """A round's outcome as the node sees it. All numbers are finite, and of the working model it goes on with."""
+
+    holdout_loss: float
+    """Nats."""
+    holdout_accuracy: float
+    test_accuracy: float | None
+    """On the lab's global test set; None outside the lab."""
+    promoted: Promoted | None
+    rolled_back: str | None
+    """Why the champion became the working model again, this round or in the training before it."""
+    champion_version: int
+
+
+class Learner:
+    """Trains, takes averages over, keeps a champion. Not thread-safe: one caller at a time."""
+
+    def __init__(self, task: Task, shard: Shard, *, seed: int, node: int, test: Dataset | None = None) -> None:
+        """`seed` is the swarm's: the same initial model on every node. (`seed`, `node`) orders the batches.
+
+        `test` is the lab's global test set: assessed on, never trained on.
+        """
+        # More threads only fight: a batch is a few thousand multiplications, and a lab runs a node a process.
+        torch.set_num_threads(1)
+        features, classes = len(shard.train.feature_names), len(shard.train.classes)
+        module = build(task.model, features, classes, task.hidden, seed)
+        self._task = task
+        self._model = FlatModel(module)
+        self._layout = Layout.of(module, shard.train).digest()
+        self._trainer = Trainer(self._model, Rows(shard.train), task, seed=seed, node=node)
+        self._holdout = Rows(shard.holdout)
+        self._test = None if test is None else Rows(_matching(test, shard.train))
+        self._promotion = Promotion(classes, task.promote_margin, task.rollback_margin)
+        self._champion = self._model.vector()
+        self._metrics = evaluate(self._model, self._holdout)
+        self._standing = Standing(0, self._metrics.loss, _norm(self._champion))
+        self._fell_back: str | None = None
+
+    @classmethod
+    def from_task(cls, task: Task, own: Dataset, *, seed: int, node: int, test: Dataset | None = None) -> Self:
+        """A learner of a node's own rows, of which the task's share becomes its holdout."""
+        return cls(task, split_holdout(own, task.holdout, seed, node), seed=seed, node=node, test=test)
+
+    # --- what the swarm agrees on ---------------------------------------------------------------------------------
+
+    @property
+    def layout(self) -> bytes:
+        """32 bytes that peers compare: what each number of the vector stands for."""
+        return self._layout
+
+    @property
+    def parameters(self) -> int:
+        """d, the length of the vector."""
+        return self._model.size
+
+    # --- a round --------------------------------------------------------------------------------------------------
+
+    def train(self, round: int) -> Trained:  # noqa: A002 - the glossary's word
+        """The task's local epochs from the working model on.
+
+        A model may look sound on the holdout and still blow up in training (one layer a million times too large, the
+        next as much too small). Then the champion is trained instead, and the next assessment says so. If that blows
+        up too, the settings are to blame, not the average: raises `Diverged`.
+        """
+        try:
+            return self._train(round)
+        except Diverged:
+            self._model.load(self._champion)
+            trained = self._train(round)
+        self._fell_back = f"training blew up in round {round}; the champion was trained instead"
+        return trained
+
+    def vector(self) -> Vector:
+        """A copy of the working model, shape (d,)."""
+        return self._model.vector()
+
+    def adopt(self, vector: Vector, round: int, *, averaged: bool = True) -> Assessment:  # noqa: A002, ARG002
+        """Make a round's outcome, shape (d,), the working model, and judge it on the holdout.
+
+        `averaged` is false where no peer took part: the vector is then the node's own, and no challenger. Raises
+        `LearningError` where the length does not fit; a vector that is not finite is rolled back.
+        """
+        self._model.load(vector)
+        metrics = evaluate(self._model, self._holdout)
+        verdict = self._promotion.judge(self._standing, Challenger(metrics.loss, _norm(vector)), averaged=averaged)
+        promoted = self._take(verdict, vector, metrics)
+        rolled_back, self._fell_back = verdict.reason or self._fell_back, None
+        shown = self._metrics if verdict.outcome == "rolled back" else metrics
+        return Assessment(
+            holdout_loss=shown.loss,
+            holdout_accuracy=shown.accuracy,
+            test_accuracy=None if self._test is None else evaluate(self._model, self._test).accuracy,
+            promoted=promoted,
+            rolled_back=rolled_back,
+            champion_version=self._standing.version,
+        )
+
+    def _take(self, verdict: Verdict, vector: Vector, metrics: Metrics) -> Promoted | None:
+        previous, self._standing = self._standing, verdict.standing
+        if verdict.outcome == "rolled back":
+            self._model.load(self._champion)
+        if verdict.outcome != "promoted":
+            return None
+        self._champion, self._metrics = vector.copy(), metrics
+        return Promoted(holdout_loss=metrics.loss, previous_holdout_loss=previous.loss)
+
+    def _train(self, round: int) -> Trained:  # noqa: A002
+        trained = self._trainer.train(round, self._task.local_epochs)
+        # The trainer sees to finite numbers. A model that grew a thousandfold is as lost, and would go to the peers.
+        challenger = Challenger(self._standing.loss, _norm(self._model.vector()))
+        blown_up = self._promotion.blown_up(self._standing, challenger)
+        if blown_up is not None:
+            raise Diverged(
+                f"training blew up in round {round}: {blown_up}",
+                f"Lower learning_rate (it is {self._task.learning_rate:g}) in [task].",
+            )
+        return trained
+
+    # --- the champion ---------------------------------------------------------------------------------------------
+
+    @property
+    def champion_version(self) -> int:
+        """How many champions there have been; 0 is the initial model."""
+        return self._standing.version
+
+    @property
+    def champion_holdout_accuracy(self) -> float:
+        """The champion's share of holdout rows that it gets right."""
+        return self._metrics.accuracy
+
+    def champion(self) -> Vector:
+        """A copy of the model in use, shape (d,)."""
+        return self._champion.copy()
+
+    # --- resuming -------------------------------------------------------------------------------------------------
+
+    def snapshot(self) -> dict[str, Value]:
+        """All that a resumed node needs to go on as if it had never stopped, but for its rows and its task."""
+        return Snapshot(
+            layout=self._layout,
+            working=self._model.vector(),
+            champion=self._champion,
+            version=self._standing.version,
+            worse=self._standing.worse,
+        ).pack()
+
+    def restore(self, snapshot: Mapping[str, object]) -> None:
+        """Go on from `snapshot`. Raises `LearningError`, and changes nothing, where it does not fit this model.
+
+        Losses are measured anew on the holdout, not believed.
+        """
+        saved = Snapshot.unpack(snapshot)
+        if saved.layout != self._layout:
+            raise LearningError(
+                "the checkpoint is of a model with other layers, features or classes",
+                "Resume with the topology and data that it was made with, or start in a new state folder.",
+            )
+        check_vector(saved.working, self._model.size)
+        check_vector(saved.champion, self._model.size)
+        self._model.load(saved.champion)
+        self._champion = saved.champion
+        self._metrics = evaluate(self._model, self._holdout)
+        self._standing = Standing(saved.version, self._metrics.loss, _norm(saved.champion), saved.worse)
+        self._fell_back = None
+        self._model.load(saved.working)
+
+
+def _norm(vector: Vector) -> float:
+    """Euclidean, in double precision: the square of a large float32 overflows."""
+    return float(np.linalg.norm(vector.astype(np.float64)))
+
+
+def _matching(test: Dataset, own: Dataset) -> Dataset:
+    if test.classes != own.classes or test.feature_names != own.feature_names:
+        raise LearningError(
+            "the test set has other classes or features than the node's own rows",
+            "Load both from the same source.",
+        )
+    return test

@@ -1,0 +1,339 @@
+"""The loop of a node. Read this first.
+
+    gather      wait for the neighbours, at most one deadline
+    ┌─ train    local epochs in the compute thread; the network is heard meanwhile
+    │  exchange drive the round's state machine: perform its effects, feed it what is heard, tick at its deadlines
+    │  settle   adopt the outcome, assess it on the holdout, write the checkpoint, write the journal
+    └─ next round, or jump ahead to where the committee is
+    linger      all rounds done: keep answering peers that are behind, until cancelled
+
+One task owns everything here. What a peer did wrong is caught in `_deliver` and nowhere else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol, TypeVar
+
+import trio
+
+from consensus.committee import Plan
+from consensus.effects import Close, Down, Effect, Heard, Outcome, Send, Tick, Up, WakeAt
+from consensus.effects import Event as RoundEvent
+from consensus.errors import RemoteFault
+from consensus.mailbox import Mailbox
+from consensus.messages import Contribution, Vector
+from consensus.round import Round
+from consensus.rules import Rule
+from crypto.identity import PeerId
+from node import journal
+from node.compute import Compute
+from node.learning.learner import Assessment, Trained
+from overlay.liveness import Liveness
+from overlay.transport import PeerDown, PeerUp, Received, Refused, Transport
+from overlay.transport import Event as TransportEvent
+
+T = TypeVar("T")
+
+
+class Learner(Protocol):
+    """What the loop asks of the learning room."""
+
+    def train(self, round: int) -> Trained:  # noqa: A002 - the glossary's word
+        """Local epochs on the node's own data."""
+
+    def vector(self) -> Vector:
+        """The working model, shape (d,)."""
+
+    def adopt(self, vector: Vector, round: int, *, averaged: bool) -> Assessment:  # noqa: A002
+        """Take the round's outcome as the working model and assess it; `averaged` is false in a void round."""
+
+
+@dataclass(frozen=True, slots=True)
+class Roster:
+    """Who is who. `order` holds the PeerIds of all nodes in the order of the topology file."""
+
+    me: PeerId
+    order: tuple[PeerId, ...]
+    names: Mapping[PeerId, str]
+    peers: frozenset[PeerId]
+    """Those we talk to; we are not among them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """How rounds are run, the same on every node."""
+
+    rounds: int
+    quorum: float
+    deadline_s: float
+    rule: Rule
+    plan: Plan
+
+
+class Runtime:
+    """Runs the rounds of one node over an open transport."""
+
+    def __init__(
+        self,
+        roster: Roster,
+        terms: Terms,
+        learner: Learner,
+        transport: Transport,
+        *,
+        compute: Compute,
+        record: Callable[[journal.Event], None],
+        checkpoint: Callable[[int], None],
+        wall_clock: Callable[[], float],
+    ) -> None:
+        self._roster = roster
+        self._terms = terms
+        self._learner = learner
+        self._transport = transport
+        self._compute = compute
+        self._record = record
+        self._checkpoint = checkpoint
+        self._wall_clock = wall_clock
+        self._up: set[PeerId] = set()
+        self._mailbox = Mailbox(roster.peers, rounds=terms.rounds)
+        self._liveness = Liveness(roster.peers)
+        self._number = 0
+        self._round: Round | None = None
+        self._wake_at = float("inf")
+        self._bytes_before = (0, 0)
+
+    async def run(self, first_round: int) -> None:
+        """Run the rounds from `first_round` on, then linger. Ends only by cancellation."""
+        await self._gather()
+        number, skipped = first_round, 0
+        while number < self._terms.rounds:
+            ahead = self._ahead_of(number)
+            if ahead is not None:
+                number, skipped = ahead, skipped + ahead - number
+            if await self._play(number, skipped):
+                number, skipped = number + 1, 0
+        self._record(journal.Finished(at=self._wall_clock(), rounds=self._terms.rounds))
+        while True:
+            self._hear(await self._transport.next_event())
+
+    # --- the stages of a round ------------------------------------------------------------------------------------
+
+    async def _gather(self) -> None:
+        with trio.move_on_after(self._terms.deadline_s):
+            while self._up != self._roster.peers:
+                self._hear(await self._transport.next_event())
+        self._record(journal.Ready(at=self._wall_clock(), up=len(self._up), expected=len(self._roster.peers)))
+
+    async def _play(self, number: int, skipped: int) -> bool:
+        """One round. False when it was abandoned because the committee is further ahead."""
+        self._number = number
+        began = trio.current_time()
+        trained = await self._meanwhile(lambda: self._learner.train(number))
+        trained_at = trio.current_time()
+        outcome = await self._exchange(self._open_round(number))
+        if outcome is None:
+            return False
+        closed_at = trio.current_time()
+        assessment = await self._meanwhile(lambda: self._settle(outcome, number))
+        self._record_round(
+            number,
+            skipped,
+            outcome,
+            trained,
+            assessment,
+            train_s=trained_at - began,
+            exchange_s=closed_at - trained_at,
+            round_s=trio.current_time() - began,
+        )
+        return True
+
+    def _open_round(self, number: int) -> Round:
+        order = self._roster.order
+        mine = order.index(self._roster.me)
+        phases = [
+            {order[member]: weight for member, weight in weights.items()}
+            for weights in self._terms.plan.phases_of(mine, number)
+        ]
+        return Round(
+            self._roster.me,
+            number,
+            phases,
+            self._learner.vector(),
+            rule=self._terms.rule,
+            quorum=self._terms.quorum,
+            deadline_s=self._terms.deadline_s,
+            absent=self._roster.peers - self._liveness.waited_for(),
+            passed=self._mailbox.passed(number),
+        )
+
+    async def _exchange(self, round_: Round) -> Outcome | None:
+        """Drive `round_` to its outcome; None when the committee turns out to be further ahead."""
+        self._round = round_
+        self._wake_at = float("inf")
+        self._perform(round_.start(trio.current_time()))
+        for phase in range(round_.phase_count):
+            for peer, early in self._mailbox.take(round_.number, phase).items():
+                self._deliver(Heard(peer, early))
+        while round_.outcome is None:
+            # One scope a deadline, not one an event: a scope costs as much as an event.
+            with trio.move_on_at(self._wake_at) as alarm:
+                while round_.outcome is None and self._wake_at == alarm.deadline:
+                    if self._ahead_of(round_.number) is not None:
+                        return None
+                    self._hear(await self._transport.next_event())
+            if alarm.cancelled_caught:
+                self._deliver(Tick())
+        for peer in round_.outcome.deadline_missed:
+            self._liveness.missed(peer, trio.current_time())
+        return round_.outcome
+
+    def _settle(self, outcome: Outcome, number: int) -> Assessment:
+        """In the compute thread: nothing here touches what the loop owns."""
+        assessment = self._learner.adopt(outcome.vector, number, averaged=outcome.averaged)
+        self._checkpoint(number + 1)
+        return assessment
+
+    def _ahead_of(self, number: int) -> int | None:
+        """The round to jump to, when the committee is further than one round ahead of `number`."""
+        target = min(self._mailbox.target_round(number, self._up), self._terms.rounds - 1)
+        return target if target > number else None
+
+    # --- hearing and doing ----------------------------------------------------------------------------------------
+
+    async def _meanwhile(self, work: Callable[[], T]) -> T:
+        """Run blocking work and keep hearing the network: a silent reader would stall its peers."""
+        results: list[T] = []
+
+        async def labour(scope: trio.CancelScope) -> None:
+            results.append(await self._compute.run(work))
+            scope.cancel()
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(labour, nursery.cancel_scope)
+            while True:
+                self._hear(await self._transport.next_event())
+        return results[0]
+
+    def _hear(self, event: TransportEvent) -> None:
+        now = trio.current_time()
+        match event:
+            case Received(peer, Contribution() as contribution):
+                if contribution.round >= self._number:  # one that is always late is no reason to wait
+                    self._liveness.heard(peer, now)
+                self._mailbox.offer(peer, contribution)
+                self._deliver(Heard(peer, contribution))
+            case PeerUp(peer):
+                self._up.add(peer)
+                self._liveness.up(peer, now)
+                self._record(
+                    journal.Connected(at=self._wall_clock(), peer=self._roster.names[peer], up=len(self._up))
+                )
+                self._deliver(Up(peer))
+            case PeerDown(peer, reason):
+                self._up.discard(peer)
+                self._liveness.down(peer, now)
+                name = self._roster.names[peer]
+                self._record(journal.Disconnected(at=self._wall_clock(), peer=name, reason=reason, up=len(self._up)))
+                self._deliver(Down(peer))
+            case Refused(peer, address, reason, count):
+                who = None if peer is None else self._roster.names.get(peer, peer)
+                self._record(
+                    journal.Refused(at=self._wall_clock(), peer=who, address=address, reason=reason, count=count)
+                )
+            case Received():
+                pass  # the transport's own messages end there
+
+    def _deliver(self, event: RoundEvent) -> None:
+        """Feed the round, closed ones too: they still answer peers that come back."""
+        if self._round is None:
+            return
+        now = trio.current_time()
+        try:
+            self._perform(self._round.receive(event, now))
+        except RemoteFault as fault:
+            self._perform(self._round.receive(Tick(), now))  # it may have waited for the culprit alone
+            self._record(
+                journal.Faulted(
+                    at=self._wall_clock(),
+                    round=self._round.number,
+                    peer=self._roster.names[fault.culprit],
+                    reason=fault.reason,
+                )
+            )
+
+    def _perform(self, effects: Sequence[Effect]) -> None:
+        for effect in effects:
+            match effect:
+                case Send(peer, message):
+                    self._transport.send(peer, message)
+                case WakeAt(time):
+                    self._wake_at = time
+                case Close():
+                    self._wake_at = float("inf")
+
+    # --- the journal ----------------------------------------------------------------------------------------------
+
+    def _record_round(
+        self,
+        number: int,
+        skipped: int,
+        outcome: Outcome,
+        trained: Trained,
+        assessment: Assessment,
+        *,
+        train_s: float,
+        exchange_s: float,
+        round_s: float,
+    ) -> None:
+        now = self._wall_clock()
+        if assessment.promoted is not None:
+            self._record(
+                journal.Promoted(
+                    at=now,
+                    round=number,
+                    version=assessment.champion_version,
+                    holdout_loss=assessment.promoted.holdout_loss,
+                    previous_holdout_loss=assessment.promoted.previous_holdout_loss,
+                )
+            )
+        if assessment.rolled_back is not None:
+            self._record(
+                journal.RolledBack(
+                    at=now, round=number, to_version=assessment.champion_version, reason=assessment.rolled_back
+                )
+            )
+        sent, received = self._count_bytes()
+        self._record(
+            journal.RoundClosed(
+                at=now,
+                round=number,
+                outcome="averaged" if outcome.averaged else "void",
+                present=self._names(outcome.present),
+                absent=self._names(outcome.absent),
+                deadline_missed=self._names(outcome.deadline_missed),
+                skipped=skipped,
+                train_s=train_s,
+                exchange_s=exchange_s,
+                round_s=round_s,
+                loss=trained.loss,
+                holdout_loss=assessment.holdout_loss,
+                holdout_accuracy=assessment.holdout_accuracy,
+                test_accuracy=assessment.test_accuracy,
+                consensus_distance=outcome.consensus_distance,
+                bytes_sent=sent,
+                bytes_received=received,
+                champion_version=assessment.champion_version,
+            )
+        )
+
+    def _names(self, peers: Sequence[PeerId]) -> tuple[str, ...]:
+        return tuple(sorted(self._roster.names[peer] for peer in peers))
+
+    def _count_bytes(self) -> tuple[int, int]:
+        """Bytes sent and received since the last call."""
+        counters = self._transport.traffic().values()
+        totals = sum(c.bytes_sent for c in counters), sum(c.bytes_received for c in counters)
+        sent, received = totals[0] - self._bytes_before[0], totals[1] - self._bytes_before[1]
+        self._bytes_before = totals
+        return sent, received

@@ -1,0 +1,141 @@
+"""What `grapevine node status` shows: a fold over the node's journal, and whether a process holds its lock."""
+
+from __future__ import annotations
+
+import fcntl
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from rich.console import Group
+from rich.table import Table
+from rich.text import Text
+
+from node import journal
+from node.errors import StateError
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """The state of one node as its journal tells it."""
+
+    name: str = ""
+    peer_id: str = ""
+    address: str = ""
+    running: bool = False
+    round: int = 0
+    """Rounds closed."""
+    rounds: int = 0
+    neighbours: tuple[str, ...] = ()
+    up: tuple[str, ...] = ()
+    champion_version: int = 0
+    holdout_accuracy: float | None = None
+    consensus_distance: float | None = None
+    round_s: float | None = None
+    bytes_sent: int = 0
+    bytes_received: int = 0
+    deadlines_missed: dict[str, int] = field(default_factory=dict)
+    """Peer → rounds that waited for it in vain."""
+    refused: int = 0
+    last_refusal: str | None = None
+    faults: int = 0
+
+    def after(self, event: journal.Event) -> Status:  # noqa: C901 - a table of cases
+        """The status once `event` has happened."""
+        match event:
+            case journal.Started():
+                return replace(
+                    self,
+                    name=event.name,
+                    peer_id=event.peer_id,
+                    address=event.address,
+                    neighbours=tuple(event.neighbours),
+                    rounds=event.rounds,
+                    round=event.round,
+                    champion_version=event.champion_version,
+                    up=(),
+                )
+            case journal.Connected():
+                return replace(self, up=(*(p for p in self.up if p != event.peer), event.peer))
+            case journal.Disconnected():
+                return replace(self, up=tuple(p for p in self.up if p != event.peer))
+            case journal.RoundClosed():
+                missed = dict(self.deadlines_missed)
+                for peer in event.deadline_missed:
+                    missed[peer] = missed.get(peer, 0) + 1
+                return replace(
+                    self,
+                    round=event.round + 1,
+                    champion_version=event.champion_version,
+                    holdout_accuracy=event.holdout_accuracy,
+                    consensus_distance=event.consensus_distance,
+                    round_s=event.round_s,
+                    bytes_sent=self.bytes_sent + event.bytes_sent,
+                    bytes_received=self.bytes_received + event.bytes_received,
+                    deadlines_missed=missed,
+                )
+            case journal.Refused():
+                reason = f"{event.peer or event.address}: {event.reason}"
+                return replace(self, refused=self.refused + event.count, last_refusal=reason)
+            case journal.Faulted():
+                return replace(self, faults=self.faults + 1)
+            case _:
+                return self
+
+    def as_dict(self) -> dict[str, Any]:
+        """For `--json`."""
+        return asdict(self)
+
+
+def read_status(folder: Path) -> Status:
+    """The status of the node whose state folder, or folder in a run, is `folder`. Raises StateError."""
+    path = folder / "journal.jsonl"
+    if not path.exists():
+        raise StateError(
+            f"{folder} holds no journal", "Give the --state folder of `node start`, or RUN/NAME of a lab run."
+        )
+    status = Status()
+    for event in journal.read(path):
+        status = status.after(event)
+    locks = (folder / "lock", folder / "state" / "lock")
+    running = any(_is_held(lock) for lock in locks)
+    return replace(status, running=running, up=status.up if running else ())
+
+
+def _is_held(lock: Path) -> bool:
+    try:
+        with lock.open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except BlockingIOError:
+        return True
+    return False
+
+
+def draw_status(status: Status) -> Group:
+    """One screen."""
+    table = Table(box=None, show_header=False, pad_edge=False)
+    table.add_column(style="dim")
+    table.add_column(overflow="fold")
+    state = Text("running", style="green") if status.running else Text("not running", style="yellow")
+    table.add_row("state", state)
+    table.add_row("round", f"{status.round} of {status.rounds}" + _seconds(status.round_s))
+    table.add_row("peers", f"{len(status.up)} of {len(status.neighbours)} up")
+    accuracy = "" if status.holdout_accuracy is None else f", holdout accuracy {status.holdout_accuracy:.3f}"
+    table.add_row("champion", f"version {status.champion_version}{accuracy}")
+    if status.consensus_distance is not None:
+        table.add_row("consensus", f"distance {status.consensus_distance:.3g}")
+    table.add_row("traffic", f"{status.bytes_sent:,} bytes sent, {status.bytes_received:,} received")
+    for peer, count in status.deadlines_missed.items():
+        table.add_row("waited for", f"{peer}: {count} deadlines in vain")
+    if status.refused:
+        table.add_row("refused", f"{status.refused}, last: {status.last_refusal}")
+    if status.faults:
+        table.add_row("faults", str(status.faults))
+    table.add_row("address", status.address)
+    return Group(Text(status.name or "a node that never started", style="bold"), table)
+
+
+def _seconds(value: float | None) -> str:
+    return "" if value is None else f", the last in {value:.3f} s"

@@ -1,0 +1,119 @@
+"""Who may try to prove an identity, and how often refusals are told: what a flood of strangers meets first.
+
+Times are seconds on any clock that does not go back.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from crypto.identity import PeerId
+from overlay.libp2p_limits import TransportLimits
+from overlay.transport import Refused
+
+TOO_FAST: Final = "connections faster than this node takes them up"
+TOO_MANY: Final = "too many connections that prove no identity"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Knock:
+    """An inbound connection that has proved no identity yet."""
+
+    host: str
+    since: float
+
+
+class Door:
+    """Counts half-open connections, overall and by host.
+
+    When they are too many the oldest one of the host with the most gives way to a newer, once it had its grace: those
+    who stall cannot keep out those who do not, and one host cannot use up the places of another.
+    """
+
+    def __init__(self, limits: TransportLimits, now: float) -> None:
+        self._limits = limits
+        self._inside: dict[Knock, None] = {}  # in the order of arrival
+        self._of_host: Counter[str] = Counter()
+        self._tokens = float(limits.upgrades_burst)
+        self._counted_at = now
+
+    def knock(self, host: str, now: float) -> tuple[Knock | None, Knock | None, str]:
+        """A connection from `host`: (its place or None, who must leave for it, why somebody is turned away)."""
+        if not self._has_token(now):
+            return None, None, TOO_FAST
+        victim = self._crowded_by(host)
+        if victim is not None and now - victim.since < self._limits.half_open_grace_s:
+            return None, None, TOO_MANY
+        if victim is not None:
+            self.leave(victim)
+        self._tokens -= 1
+        place = Knock(host, now)
+        self._inside[place] = None
+        self._of_host[host] += 1
+        return place, victim, TOO_MANY
+
+    def leave(self, place: Knock) -> None:
+        """`place` proved its identity, or gave up. Harmless to say twice."""
+        if place in self._inside:
+            del self._inside[place]
+            self._of_host[place.host] -= 1
+            if not self._of_host[place.host]:
+                del self._of_host[place.host]
+
+    def _has_token(self, now: float) -> bool:
+        gained = (now - self._counted_at) * self._limits.upgrades_per_s
+        self._tokens = min(self._tokens + gained, float(self._limits.upgrades_burst))
+        self._counted_at = now
+        return self._tokens >= 1
+
+    def _crowded_by(self, host: str) -> Knock | None:
+        if self._of_host[host] >= self._limits.half_open_per_address:
+            crowd = host
+        elif len(self._inside) >= self._limits.half_open:
+            crowd = self._of_host.most_common(1)[0][0]
+        else:
+            return None
+        return next(knock for knock in self._inside if knock.host == crowd)
+
+
+_MAX_HELD: Final = 64
+_FURTHER: Final = "further refusals"
+
+
+class RefusalLog:
+    """Tells the first refusal of a reason at once, and sums up those that follow closely."""
+
+    def __init__(self, tell: Callable[[Refused], None], clock: Callable[[], float], every_s: float) -> None:
+        self._tell = tell
+        self._every_s = every_s
+        self._clock = clock
+        self._told_at: dict[str, float] = {}
+        self._held: dict[tuple[PeerId | None, str], Refused] = {}
+
+    def refuse(self, peer: PeerId | None, address: str, reason: str) -> None:
+        """Somebody was turned away; `peer` is None where no identity was proved."""
+        if reason in self._told_at or len(self._told_at) >= _MAX_HELD:
+            self._hold(Refused(peer, address, reason))
+        else:
+            self._told_at[reason] = self._clock()
+            self._tell(Refused(peer, address, reason))
+
+    def flush(self) -> None:
+        """Tell what was held. Call it once in `every_s`."""
+        now = self._clock()
+        self._told_at = {reason: at for reason, at in self._told_at.items() if now - at < self._every_s}
+        held, self._held = self._held, {}
+        for refused in held.values():
+            self._told_at[refused.reason] = now
+            self._tell(refused)
+
+    def _hold(self, refused: Refused) -> None:
+        key = (refused.peer, refused.reason)
+        if key not in self._held and len(self._held) >= _MAX_HELD:  # fresh keys cost a stranger nothing
+            key = (None, _FURTHER)
+        before = self._held.get(key)
+        count = 1 if before is None else before.count + 1
+        self._held[key] = Refused(key[0], refused.address, key[1], count)

@@ -1,0 +1,83 @@
+"""What must hold between the tables of a topology file. Checks raise `Problem`, its key from the top of the file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from itertools import combinations
+from typing import Final
+
+from consensus.committee import Plan, plan
+from consensus.errors import PlanError
+from overlay.addresses import Address
+from overlay.families import Edge
+from overlay.topology_errors import Problem, listed, shown
+from overlay.topology_schema import Consensus, Node, Task
+
+_REMEDY: Final = {
+    "neighbourhood": "every connected graph has neighbourhoods: check [graph]",
+    "cliques": 'use family = "d-cliques" or "complete", or committee = "neighbourhood", which every graph allows',
+    "grid": 'use family = "complete" with size**r nodes, or committee = "neighbourhood"',
+}
+
+
+def committee_plan(consensus: Consensus, names: Sequence[str], edges: Sequence[Edge], seed: int) -> Plan:
+    """The plan of the committees that `consensus` asks for, where the graph allows them."""
+    kind = consensus.committee
+    try:
+        made = plan(kind, len(names), edges, seed, size=consensus.size)
+    except PlanError as error:
+        raise _misfit(kind, str(error)) from error
+    if kind == "grid":
+        _check_complete(names, edges)
+    _check_company(kind, names, made)
+    return made
+
+
+def _check_complete(names: Sequence[str], edges: Sequence[Edge]) -> None:
+    n = len(names)
+    if len(edges) == n * (n - 1) // 2:
+        return
+    present = set(edges)
+    i, j = next(pair for pair in combinations(range(n), 2) if pair not in present)
+    theorem = "any two nodes may come to share a cell, so every pair must be an edge"
+    raise _misfit("grid", f"{theorem}; {names[i]} – {names[j]} is none")
+
+
+def _check_company(kind: str, names: Sequence[str], made: Plan) -> None:
+    # A clique of one averages with nobody in the first phase, and could hide nothing in a sum.
+    alone = [name for i, name in enumerate(names) if len(made.phases_of(i, 0)[0]) < 2]
+    if alone:
+        raise _misfit(kind, f"every node needs a clique of two or more; alone: {listed(alone)}")
+
+
+def _misfit(kind: str, why: str) -> Problem:
+    return Problem(f'= "{kind}" does not fit: {why}', _REMEDY[kind], "consensus.committee")
+
+
+def check_unique(nodes: Sequence[Node]) -> None:
+    """No two nodes share a name, a fixed address or a PeerId."""
+    # Case is folded because names become folders, and some file systems fold them.
+    _refuse_repeat("name", [node.name.casefold() for node in nodes], "rename one of them (case does not count)")
+    fixed = [node.listen if Address.parse(node.listen).port else None for node in nodes]
+    _refuse_repeat("listen", fixed, "give each its own address or port, or port 0 to let the system choose")
+    remedy = "run `grapevine node init` on each device: a key belongs to one node"
+    _refuse_repeat("peer_id", [node.peer_id for node in nodes], remedy)
+
+
+def _refuse_repeat(key: str, values: Iterable[str | None], remedy: str) -> None:
+    places: dict[str, int] = {}
+    for place, value in enumerate(values):
+        if value is None:
+            continue
+        if value in places:
+            what = f"is that of [[node]] {places[value] + 1} as well: {shown(value)}"
+            raise Problem(what, remedy, f"node.{place}.{key}")
+        places[value] = place
+
+
+def check_data(task: Task, nodes: Sequence[Node]) -> None:
+    """Data of a node's own has an effect."""
+    for place, node in enumerate(nodes):
+        if node.data is not None and task.partition != "local":
+            remedy = 'set partition = "local" in [task], or take it out'
+            raise Problem(f'has no effect with partition = "{task.partition}"', remedy, f"node.{place}.data")

@@ -1,0 +1,208 @@
+"""The tables of a topology file except `[graph]`, which is in `overlay.families`.
+
+The docstring under a field is the comment that `grapevine topology new` writes beside its key.
+"""
+
+from __future__ import annotations
+
+import re
+from itertools import pairwise
+from typing import Annotated, ClassVar, Final, Literal, Self
+
+from pydantic import AfterValidator, Field, model_validator
+
+from crypto.identity import PeerId, parse_peer_id
+from overlay.addresses import LOOPBACK, Address
+from overlay.section import NOT_YET, Planned, Section
+from overlay.topology_errors import Problem, nearest, shown
+
+MAX_NODES: Final = 4096
+MAX_ROUNDS: Final = 1_000_000
+MAX_HIDDEN_PARAMETERS: Final = 1 << 27  # half a gibibyte of float32, many times what gossip is good for
+
+DATASETS: Final[dict[str, str]] = {"digits": "", "adult": "DIR", "mnist": "DIR", "csv": "FILE"}
+"""Loader → what follows its colon."""
+PLANNED_DATASETS: Final = ("westermo",)
+
+_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}", re.ASCII)
+_RESERVED: Final = ("lab", "plots", "report.html", "report.json", "run.json")
+"""What a run keeps in its folder beside the folders of the nodes."""
+_PATH_MAX: Final = 1024
+
+
+def _is_name(text: str) -> str:
+    # Names become folders of a run, arguments of commands and keys of the journal.
+    if not _NAME.fullmatch(text):
+        raise Problem(f"is {shown(text)}", "1 to 63 of A-Z a-z 0-9 . _ - that begin with a letter or a digit")
+    return text
+
+
+def _is_node_name(text: str) -> str:
+    if text.casefold() in _RESERVED:
+        raise Problem(f"is {shown(text)}, which a run keeps for itself", "choose another name")
+    return _is_name(text)
+
+
+def _is_address(text: str) -> str:
+    return str(Address.parse(text))
+
+
+def _is_peer_id(text: str) -> str:
+    try:
+        return parse_peer_id(text)
+    except ValueError as error:
+        why = str(error).rpartition("is not a PeerId: ")[2]
+        raise Problem(f"= {shown(text)} is not a PeerId", why) from error
+
+
+def _is_dataset(text: str) -> str:
+    loader, colon, path = text.partition(":")
+    forms = ", ".join(f"{name}:{what}" if what else name for name, what in DATASETS.items())
+    if loader in PLANNED_DATASETS:
+        raise Problem(f"= {shown(text)} is {NOT_YET}", f"choose of {forms}")
+    if loader not in DATASETS:
+        raise Problem(f"= {shown(text)} is unknown", f"{nearest(loader, DATASETS)}choose of {forms}")
+    if bool(colon) != bool(DATASETS[loader]) or bool(path) != bool(colon):
+        form = f"{loader}:{DATASETS[loader]}" if DATASETS[loader] else loader
+        raise Problem(f"= {shown(text)} is incomplete" if not path else f"= {shown(text)} has no path", f"write {form}")
+    if not path.isprintable() or len(path) > _PATH_MAX:
+        raise Problem(f"= {shown(text)} is no path", f"printable characters, at most {_PATH_MAX}")
+    return text
+
+
+Name = Annotated[str, AfterValidator(_is_name)]
+NodeName = Annotated[str, AfterValidator(_is_node_name)]
+ListenAddress = Annotated[str, AfterValidator(_is_address)]
+CheckedPeerId = Annotated[PeerId, AfterValidator(_is_peer_id)]
+DatasetSpec = Annotated[str, AfterValidator(_is_dataset)]
+Column = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]+$")]
+Layer = Annotated[int, Field(ge=1, le=65536)]
+
+
+class Task(Section):
+    """What is learned, from which data, by which model."""
+
+    planned: ClassVar[Planned] = {"partition": ("by-device",), "model": ("autoencoder",)}
+
+    dataset: DatasetSpec = "digits"
+    """digits (embedded) | adult:DIR | mnist:DIR | csv:FILE"""
+    label: Column | None = None
+    """The column of a csv file to predict; left out: "label"."""
+    partition: Literal["iid", "dirichlet", "shards", "column", "local"] = "dirichlet"
+    """iid | dirichlet | shards | column (a value is one node's) | local (each device has its own)"""
+    alpha: float = Field(default=0.5, ge=1e-3, le=1e6)
+    """Dirichlet concentration: 0.1 few classes a node, 100 nearly the same mixture for all."""
+    shards_per_node: int = Field(default=2, ge=1, le=1000)
+    """Runs of rows sorted by label that each node gets."""
+    column: Column | None = None
+    """The column whose values decide which node owns a row."""
+    model: Literal["mlp", "linear"] = "mlp"
+    """mlp | linear"""
+    hidden: tuple[Layer, ...] = Field(default=(64,), min_length=1, max_length=16)
+    """Units of each hidden layer."""
+    local_epochs: int = Field(default=1, ge=1, le=1000)
+    """Passes over a node's own data in a round."""
+    batch_size: int = Field(default=32, ge=1, le=65536)
+    """Examples a step."""
+    learning_rate: float = Field(default=0.05, gt=0, le=10)
+    """Step size of SGD."""
+    momentum: float = Field(default=0.9, ge=0, lt=1)
+    """Momentum of SGD; 0 for none."""
+    weight_decay: float = Field(default=0.0, ge=0, le=1)
+    """L2 penalty."""
+    holdout: float = Field(default=0.15, ge=0.01, le=0.5)
+    """Share of a node's own data that judges champion and challenger, never trained on."""
+    promote_margin: float = Field(default=0.0, ge=0, lt=1)
+    """A challenger is promoted when its holdout loss is lower by this share."""
+    rollback_margin: float = Field(default=0.5, gt=0, le=1000)
+    """A challenger whose holdout loss is higher by this share is rolled back."""
+
+    def unused(self) -> frozenset[str]:
+        """What the chosen partition and model do not read."""
+        owner = {"alpha": "dirichlet", "shards_per_node": "shards", "column": "column"}
+        keys = {key for key, partition in owner.items() if partition != self.partition}
+        return frozenset(keys | ({"hidden"} if self.model == "linear" else set()))
+
+    @model_validator(mode="after")
+    def _belongs_together(self) -> Self:
+        if self.partition == "column" and self.column is None:
+            remedy = 'add column = "…", the column whose values decide which node owns a row'
+            raise Problem('is missing beside partition = "column"', remedy, "column")
+        parameters = sum(a * b for a, b in pairwise(self.hidden))
+        if parameters > MAX_HIDDEN_PARAMETERS:
+            what = f"asks for {parameters:,} parameters between hidden layers; {MAX_HIDDEN_PARAMETERS:,} are the most"
+            raise Problem(what, "use fewer or smaller layers", "hidden")
+        return self
+
+
+class Rounds(Section):
+    """How long a run is, and when a round may close."""
+
+    count: int = Field(default=30, ge=1, le=MAX_ROUNDS)
+    """Rounds of a run."""
+    deadline_s: float = Field(default=10.0, ge=0.01, le=86400)
+    """Longest wait for the committee, in seconds, in each phase of a round."""
+    quorum: float = Field(default=0.6, gt=0, le=1)
+    """Share of a committee, oneself included, that must be present to close a round."""
+
+
+class Consensus(Section):
+    """How the models of neighbours become one."""
+
+    planned: ClassVar[Planned] = {
+        "committee": ("stars",),
+        "rule": ("median", "trimmed-mean", "geometric-median", "krum", "nnm+geometric-median", "nnm+trimmed-mean"),
+        "byzantine": (),
+    }
+
+    committee: Literal["neighbourhood", "cliques", "grid"] = "neighbourhood"
+    """neighbourhood | cliques (of the graph) | grid (small cells of a complete graph)"""
+    size: int | None = Field(default=None, ge=2, le=MAX_NODES)
+    """Nodes of a grid's cell; the number of nodes must be a power of it."""
+    rule: Literal["mean"] = "mean"
+    """mean"""
+
+    @model_validator(mode="after")
+    def _size_is_for_a_grid(self) -> Self:
+        if self.committee == "grid" and self.size is None:
+            raise Problem('is missing beside committee = "grid"', "add size = 4, say: n must be size**r", "size")
+        if self.committee != "grid" and self.size is not None:
+            raise Problem(f'is for committee = "grid" alone, not "{self.committee}"', "take it out", "size")
+        return self
+
+
+class Privacy(Section):
+    """What peers may learn of each other's updates."""
+
+    planned: ClassVar[Planned] = {
+        "sharing": ("shamir", "masks", "ckks", "bfv"),
+        "dp": ("update", "record"),
+        **dict.fromkeys(("tolerated", "packing", "clip", "screen", "noise", "epsilon", "delta"), ()),
+    }
+
+    sharing: Literal["none"] = "none"
+    """none: neighbours see each other's models"""
+    dp: Literal["off"] = "off"
+    """off: no noise is added"""
+
+
+class Targets(Section):
+    """What a run must reach; `lab up` exits with 1 where it falls short."""
+
+    honest_accuracy: float | None = Field(default=None, gt=0, le=1)
+    """Mean test accuracy of the honest nodes after the last round."""
+
+
+class Node(Section):
+    """One node."""
+
+    planned: ClassVar[Planned] = {"adversary": ()}
+
+    name: NodeName
+    """Its folder, and what its peers call it."""
+    listen: ListenAddress = LOOPBACK
+    """Where its peers reach it; port 0: any free one"""
+    peer_id: CheckedPeerId | None = None
+    """From `grapevine node init` on the device; the lab makes its own."""
+    data: DatasetSpec | None = None
+    """This device's own data, beside partition = "local"; left out: the task's dataset."""

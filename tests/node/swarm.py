@@ -1,0 +1,170 @@
+"""A swarm of runtimes in virtual time: the real loop, rounds and wire over the memory network, a learner of numpy alone."""
+
+import random
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+
+import numpy as np
+import trio
+
+from consensus.committee import plan
+from consensus.rules import lookup
+from crypto.identity import Identity, PeerId
+from node import journal
+from node.compute import InlineCompute
+from node.learning.learner import Assessment, Trained
+from node.runtime import Roster, Runtime, Terms
+from overlay.memory import Conditions, open_memory_network
+from overlay.wire import Greeting
+
+GREETING = Greeting(b"s" * 32, b"l" * 32)
+EPOCH_S = 0.05
+
+
+@dataclass
+class Drift:
+    """A learner that walks at random: what it contributes is known, so the average can be checked."""
+
+    vector_: np.ndarray
+    rng: np.random.Generator
+    step: float = 0.1
+    contributed: dict[int, np.ndarray] = field(default_factory=dict)
+    adopted: dict[int, np.ndarray] = field(default_factory=dict)
+
+    def train(self, round: int) -> Trained:
+        self.vector_ = (self.vector_ + self.step * self.rng.standard_normal(self.vector_.shape)).astype(np.float32)
+        self.contributed[round] = self.vector_
+        return Trained(loss=1.0, samples=1)
+
+    def vector(self) -> np.ndarray:
+        return self.vector_
+
+    def adopt(self, vector: np.ndarray, round: int, *, averaged: bool) -> Assessment:
+        self.vector_ = vector
+        self.adopted[round] = vector
+        return Assessment(
+            holdout_loss=0.5,
+            holdout_accuracy=0.5,
+            test_accuracy=None,
+            promoted=None,
+            rolled_back=None,
+            champion_version=0,
+        )
+
+
+class SlowCompute(InlineCompute):
+    """Training takes virtual time, so that nodes are heard in the middle of it."""
+
+    async def run(self, work):
+        await trio.sleep(EPOCH_S)
+        return work()
+
+
+@dataclass
+class Member:
+    name: str
+    identity: Identity
+    learner: Drift
+    events: list = field(default_factory=list)
+    checkpoint: int = 0
+    scope: trio.CancelScope | None = None
+
+    @property
+    def rounds(self) -> dict[int, journal.RoundClosed]:
+        return {event.round: event for event in self.events if isinstance(event, journal.RoundClosed)}
+
+    @property
+    def finished(self) -> bool:
+        return any(isinstance(event, journal.Finished) for event in self.events)
+
+
+class Swarm:
+    """`n` nodes named n0, n1, …; `edges` by index. Use `open_swarm`."""
+
+    def __init__(self, network, nursery, n, edges, kind, rounds, *, seed, size, dimension, deadline_s, quorum) -> None:
+        self.network = network
+        self.nursery = nursery
+        self.edges = edges
+        rng = random.Random(seed)
+        self.members = [
+            Member(
+                f"n{index}",
+                Identity.generate(rng.randbytes),
+                Drift(np.zeros(dimension, np.float32), np.random.default_rng([seed, index])),
+            )
+            for index in range(n)
+        ]
+        self.terms = Terms(rounds, quorum, deadline_s, lookup("mean"), plan(kind, n, edges, seed, size=size))
+        self.kind = kind
+
+    def id(self, index: int) -> PeerId:
+        return self.members[index].identity.peer_id
+
+    def roster(self, index: int) -> Roster:
+        order = tuple(member.identity.peer_id for member in self.members)
+        neighbours = {b if a == index else a for a, b in self.edges if index in (a, b)}
+        if self.kind == "grid":
+            neighbours = set(range(len(order))) - {index}
+        names = {member.identity.peer_id: member.name for member in self.members}
+        return Roster(order[index], order, names, frozenset(order[other] for other in neighbours))
+
+    def start(self, index: int) -> None:
+        self.nursery.start_soon(self._run, index)
+
+    async def _run(self, index: int) -> None:
+        member, roster = self.members[index], self.roster(index)
+        with trio.CancelScope() as member.scope:
+            async with self.network.open(roster.me, roster.peers, GREETING) as transport:
+                runtime = Runtime(
+                    roster,
+                    self.terms,
+                    member.learner,
+                    transport,
+                    compute=SlowCompute(),
+                    record=member.events.append,
+                    checkpoint=lambda done: setattr(member, "checkpoint", done),
+                    wall_clock=trio.current_time,
+                )
+                await runtime.run(member.checkpoint)
+
+    def kill(self, index: int) -> None:
+        """As kill -9: nothing is said, nothing more is recorded."""
+        self.network.crash(self.id(index))
+        self.members[index].scope.cancel()
+
+    async def until(self, condition: Callable[[], bool], within_s: float = 10_000) -> None:
+        with trio.fail_after(within_s):
+            while not condition():
+                await trio.sleep(0.01)
+
+    async def until_all_finished(self, but: tuple[int, ...] = ()) -> None:
+        await self.until(lambda: all(m.finished for i, m in enumerate(self.members) if i not in but))
+
+
+class open_swarm:  # noqa: N801 - reads as the context manager that it is
+    def __init__(self, n, edges, kind="neighbourhood", rounds=10, **options) -> None:
+        self.conditions = options.pop("conditions", Conditions(latency_s=0.01, jitter_s=0.01))
+        self.arguments = (n, edges, kind, rounds)
+        self.options = {"seed": 1, "size": None, "dimension": 8, "deadline_s": 10.0, "quorum": 0.6, **options}
+        self.stack = AsyncExitStack()
+
+    async def __aenter__(self) -> Swarm:
+        network = await self.stack.enter_async_context(open_memory_network(self.options["seed"], self.conditions))
+        self.nursery = await self.stack.enter_async_context(trio.open_nursery())
+        swarm = Swarm(network, self.nursery, *self.arguments, **self.options)
+        for index in range(len(swarm.members)):
+            swarm.start(index)
+        return swarm
+
+    async def __aexit__(self, *error) -> None:
+        self.nursery.cancel_scope.cancel()
+        await self.stack.__aexit__(*error)
+
+
+def ring(n):
+    return tuple((i, i + 1) for i in range(n - 1)) + ((0, n - 1),)
+
+
+def complete(n):
+    return tuple((i, j) for i in range(n) for j in range(i + 1, n))

@@ -1,0 +1,58 @@
+import json
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from node import journal
+
+READY = journal.Ready(at=1.5, up=3, expected=4)
+
+
+def test_what_is_written_is_read(tmp_path):
+    path = tmp_path / "journal.jsonl"
+    events = [READY, journal.Disconnected(at=2.0, peer="press-1", reason="gone", up=2), journal.Finished(at=3, rounds=5)]
+    with journal.Journal.open(path) as book:
+        for event in events:
+            book.write(event)
+    assert journal.read(path) == events
+    assert json.loads(path.read_text().splitlines()[0]) == {"at": 1.5, "type": "ready", "up": 3, "expected": 4}
+
+
+def test_a_torn_line_is_passed_over_and_stays_one_line(tmp_path):
+    path = tmp_path / "journal.jsonl"
+    path.write_bytes(READY.model_dump_json().encode() + b'\n{"type": "rea')
+    with journal.Journal.open(path) as book:
+        book.write(READY)
+    assert journal.read(path) == [READY, READY]
+    assert len(path.read_bytes().splitlines()) == 3
+
+
+def test_a_follower_sees_each_complete_line_once(tmp_path):
+    path = tmp_path / "journal.jsonl"
+    follower = journal.Follower(path)
+    assert list(follower.poll()) == []
+    line = READY.model_dump_json().encode() + b"\n"
+    with path.open("ab", buffering=0) as file:
+        file.write(line[:10])
+        assert list(follower.poll()) == []
+        file.write(line[10:] + line[:5])
+        assert list(follower.poll()) == [READY]
+        file.write(line[5:])
+        assert list(follower.poll()) == [READY]
+    assert list(follower.poll()) == []
+
+
+VALUES = st.none() | st.booleans() | st.integers() | st.floats() | st.sampled_from(["ready", "round", "x"]) | st.lists(st.none())
+OBJECTS = st.dictionaries(st.sampled_from(["type", "at", "up", "expected", "round"]), VALUES).map(
+    lambda fields: json.dumps(fields).encode()
+)
+
+
+@given(st.binary(max_size=300) | OBJECTS)
+def test_any_line_is_an_event_or_none(line):
+    event = journal.parse(line)
+    assert event is None or isinstance(event, journal.Ready)
+
+
+def test_a_giant_line_is_not_parsed():
+    assert journal.parse(b'{"type":"ready","at":1,"up":1,"expected":1' + b" " * journal.MAX_LINE_BYTES + b"}") is None

@@ -28,13 +28,13 @@ class Mixed:
 class Phase:
     """Collects one vector of each member.
 
-    A member other than `me` is in one of these conditions; what is not drawn changes nothing.
+    A member other than `me` is in one of these conditions; what is not in the table changes nothing.
 
-        expected ──vector──► heard ──another vector──► convicted
-           │ ▲  ╲                                         ▲
-           │ └─vector, after all─ passed by ──bad vector──┤
-           │     ╲______________________bad vector________┘
-           └─speaks of a later phase or round─► passed by
+        condition   a vector     another, or a bad one   speaks of a later phase or round
+        expected    heard        convicted               passed by
+        passed by   heard        convicted
+        heard                    convicted
+        convicted
     """
 
     def __init__(self, label: str, me: PeerId, weights: Mapping[PeerId, float], size: int, quorum: float) -> None:

@@ -181,7 +181,7 @@ class Journal:
 
     def write(self, event: Event) -> None:
         """Append one event in one write call: a reader never sees two halves interleaved."""
-        self._file.write(event.model_dump_json(exclude_none=True).encode() + b"\n")
+        self._file.write(event.model_dump_json().encode() + b"\n")
 
     def close(self) -> None:
         self._file.close()

@@ -96,7 +96,13 @@ class Runtime:
         self._checkpoint = checkpoint
         self._wall_clock = wall_clock
         self._up: set[PeerId] = set()
-        self._mailbox = Mailbox(roster.peers, rounds=terms.rounds)
+        mine = roster.order.index(roster.me)
+        self._mailbox = Mailbox(
+            roster.peers,
+            rounds=terms.rounds,
+            phases=len(terms.plan.phases_of(mine, 0)),
+            committee=len(terms.plan.committee_of(mine, 0)),
+        )
         self._liveness = Liveness(roster.peers)
         self._number = 0
         self._round: Round | None = None

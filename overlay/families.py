@@ -163,7 +163,7 @@ class DCliques(_Family):
 
     family: Literal["d-cliques"] = "d-cliques"
     clique_size: int = Field(ge=2, le=4096)
-    """Nodes of a clique; where n is not a multiple, some cliques have one node less."""
+    """Nodes of a clique, at most; where n is no multiple of it, sizes differ by one."""
     links: Literal["all", "ring"] = "all"
     """all: one edge between every two cliques; ring: each clique to the next alone."""
 

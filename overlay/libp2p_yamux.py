@@ -22,7 +22,7 @@ from libp2p.stream_muxer.yamux.yamux import HEADER_SIZE, TYPE_DATA, YAMUX_HEADER
 from overlay.libp2p_noise import MAX_PLAINTEXT, NoiseSession
 
 PROTOCOL: Final = "/yamux/1.0.0"
-WINDOW_LEAST: Final = 1 << 20
+WINDOW_LEAST: Final = 4 << 20
 WINDOW_MOST: Final = 16 << 20
 """What a peer may have under way towards us, by what we expect of it (yamux allows no more)."""
 
@@ -30,7 +30,7 @@ _FRAME_BYTES: Final = 4 * MAX_PLAINTEXT
 """A full yamux frame with its header fills four Noise messages and not one byte of a fifth."""
 _BUFFER_MOST: Final = WINDOW_MOST + (4 << 20)
 """Over all streams of a connection; the excess is for streams that are refused."""
-_WINDOW_POLL_S: Final = 0.01
+_WINDOW_POLL_S: Final = 0.002
 _HEADER: Final = struct.Struct(YAMUX_HEADER_FORMAT)
 
 

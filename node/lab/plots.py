@@ -28,7 +28,7 @@ from node.lab.svg import decades, spread
 
 INK, SOFT, HAIR, PAPER = "#1c2321", "#5b6663", "#e4e6e2", "#ffffff"
 HALO = withStroke(linewidth=3, foreground=PAPER)
-DPI = 144
+DPI = 120
 LINES_MAX = 24
 """Beyond this many nodes a band from lowest to highest stands for their lines."""
 NAMES_MAX = 12

@@ -1,4 +1,5 @@
 import math
+import weakref
 
 import numpy as np
 import pytest
@@ -337,6 +338,15 @@ def test_a_peer_heard_in_a_later_phase_did_send_the_one_before():
     *_, wake = hear_all(round_, says(C, 0, 0, phase=1))
     assert wake == WakeAt(120.0)
     assert round_.awaited == (A, B)
+
+
+def test_a_closed_phase_lets_go_of_what_it_heard():
+    round_ = started(*TWO)
+    vector = vec(2, 0)
+    held = weakref.ref(vector)
+    hear_all(round_, Heard(A, Contribution(NUMBER, 0, vector)))
+    del vector
+    assert held() is None
 
 
 def test_waking_up_after_all_deadlines_closes_all_phases():

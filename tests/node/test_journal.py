@@ -56,3 +56,11 @@ def test_any_line_is_an_event_or_none(line):
 
 def test_a_giant_line_is_not_parsed():
     assert journal.parse(b'{"type":"ready","at":1,"up":1,"expected":1' + b" " * journal.MAX_LINE_BYTES + b"}") is None
+
+
+def test_what_is_not_known_is_read_back_as_such(tmp_path):
+    path = tmp_path / "journal.jsonl"
+    refused = journal.Refused(at=1, peer=None, address="10.0.0.9", reason="no handshake", count=3)
+    with journal.Journal.open(path) as book:
+        book.write(refused)
+    assert journal.read(path) == [refused]

@@ -69,7 +69,7 @@ def test_cliques_and_neighbourhoods_come_to_the_average_where_the_graph_hangs_to
         )
     )
 )
-@settings(max_examples=200)
+@settings(max_examples=100)
 def test_the_mean_stays_between_the_extremes(case):
     vectors, parts_ = case
     weights = [part / sum(parts_) for part in parts_]

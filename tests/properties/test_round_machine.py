@@ -43,8 +43,7 @@ class AnyRound(RuleBasedStateMachine):
         weights = [dict.fromkeys([ME, *peers], 1 / (1 + len(peers))) for peers in phases]
         self.now = 50.0
         self.mine = np.array([0.0, 0.0, 0.0], dtype=np.float32)
-        self.clean = {(peer, phase): False for phase, peers in enumerate(phases) for peer in peers}
-        self.liars = set()
+        self.spoke = set()
         self.convicted = set()
         self.sent = set()
         self.wake = math.inf
@@ -87,11 +86,10 @@ class AnyRound(RuleBasedStateMachine):
         self.perform(self.round.receive(event, self.now))
 
     def lie(self, peer, phase, vector):
-        self.liars.add(peer)
         try:
             self.tell(Heard(peer, Contribution(NUMBER, phase, vector)))
         except RemoteFault as fault:
-            assert fault.culprit == peer
+            assert fault.culprit == peer  # noqa: PT017 - there may be no fault as well
             assert (peer, phase) not in self.convicted
             assert self.closed is None
             self.convicted.add((peer, phase))
@@ -100,9 +98,8 @@ class AnyRound(RuleBasedStateMachine):
 
     @rule(peer=st.sampled_from(PEERS), phase=PHASES)
     def hear(self, peer, phase):
+        self.spoke.add(peer)
         self.tell(Heard(peer, Contribution(NUMBER, phase, honest(peer, phase))))
-        if self.closed is None and (peer, phase) in self.clean:
-            self.clean[peer, phase] = True
 
     @rule(peer=st.sampled_from(PEERS), phase=PHASES, offset=st.sampled_from([-3, -1, 1, 2, 10**9]))
     def hear_of_another_round(self, peer, phase, offset):
@@ -122,6 +119,7 @@ class AnyRound(RuleBasedStateMachine):
 
     @rule(peer=st.sampled_from(PEERS), phase=PHASES)
     def hear_two_different_words(self, peer, phase):
+        self.spoke.add(peer)
         self.lie(peer, phase, np.ones(SIZE, dtype=np.float32))
         self.lie(peer, phase, np.zeros(SIZE, dtype=np.float32))
         if self.closed is None and phase < len(self.members) and not self.past(phase):
@@ -191,13 +189,10 @@ class AnyRound(RuleBasedStateMachine):
             assert not out.present
 
     @invariant()
-    def who_never_said_a_clean_word_is_not_present(self):
+    def who_said_nothing_of_the_right_form_is_not_present(self):
         if self.closed is not None:
-            spoke = {peer for (peer, _), said in self.clean.items() if said} | self.liars
-            assert set(self.closed.present) <= spoke | {
-                peer for peer in self.closed.present if any(self.clean.get((peer, p)) is not None for p in range(3))
-            }
+            assert set(self.closed.present) <= self.spoke
 
 
-AnyRound.TestCase.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
+AnyRound.TestCase.settings = settings(max_examples=80, stateful_step_count=30, deadline=None)
 TestAnyRound = AnyRound.TestCase

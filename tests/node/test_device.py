@@ -1,0 +1,102 @@
+"""`node init` and `node start` as on real devices: four processes from one topology file, one killed and resumed."""
+
+import os
+import re
+import signal
+import socket
+import subprocess
+
+import pytest
+
+from node import journal
+from overlay.topology import load_topology
+from tests.node.lab.processes import GRAPEVINE, ROOT, eventually
+
+pytestmark = pytest.mark.processes
+RACK = ROOT / "topologies" / "pi-rack-4.toml"
+
+
+def run(*arguments, cwd):
+    return subprocess.run([str(GRAPEVINE), *arguments], cwd=cwd, capture_output=True, text=True, check=False)
+
+
+def free_ports(count):
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
+    ports = [s.getsockname()[1] for s in sockets]
+    for s in sockets:
+        s.close()
+    return ports
+
+
+@pytest.fixture
+def rack(tmp_path):
+    """The shipped file as an operator would edit it: PeerIds of `node init`, addresses of this machine."""
+    names = load_topology(RACK).names
+    tables = []
+    for name, port in zip(names, free_ports(len(names)), strict=True):
+        made = run("node", "init", "--name", name, "--state", name, cwd=tmp_path)
+        assert made.returncode == 0, made.stderr
+        tables.append(f'[[node]]\nname = "{name}"\nlisten = "/ip4/127.0.0.1/tcp/{port}"\n{made.stdout}')
+    head = RACK.read_text().split("[[node]]")[0]
+    (tmp_path / "rack.toml").write_text(head + "\n".join(tables))
+    assert run("topology", "check", "rack.toml", cwd=tmp_path).returncode == 0
+    return tmp_path, names
+
+
+def start(folder, name, rounds):
+    command = [str(GRAPEVINE), "node", "start", "--topology", "rack.toml", "--name", name, "--state", name]
+    log = (folder / f"{name}.log").open("ab")
+    return subprocess.Popen([*command, "--rounds", str(rounds)], cwd=folder, stdout=log, stderr=log)
+
+
+def rounds_of(folder, name):
+    return [e for e in journal.read(folder / name / "journal.jsonl") if isinstance(e, journal.RoundClosed)]
+
+
+def test_a_rack_learns_together_and_a_killed_device_resumes(rack):
+    folder, names = rack
+    processes = {name: start(folder, name, 400) for name in names}
+    try:
+        eventually(lambda: len(rounds_of(folder, names[1])) >= 10)
+        status = run("node", "status", names[0], cwd=folder)
+        assert "running" in status.stdout
+        assert re.search(r"3 of 3 up", status.stdout)
+        processes[names[1]].kill()
+        processes[names[1]].wait()
+        done = rounds_of(folder, names[1])[-1].round
+        processes[names[1]] = start(folder, names[1], 400)
+        eventually(lambda: rounds_of(folder, names[1])[-1].round > done + 1)
+        again = [e for e in journal.read(folder / names[1] / "journal.jsonl") if isinstance(e, journal.Started)][-1]
+        assert again.resumed
+        assert again.round >= done
+        for process in processes.values():
+            process.send_signal(signal.SIGTERM)
+        assert [process.wait(10) for process in processes.values()] == [0] * len(names)
+    finally:
+        for process in processes.values():
+            if process.poll() is None:
+                os.kill(process.pid, signal.SIGKILL)
+                process.wait()
+    assert isinstance(journal.read(folder / names[0] / "journal.jsonl")[-1], journal.Stopped)
+    assert "not running" in run("node", "status", names[0], cwd=folder).stdout
+
+
+def test_what_a_person_may_get_wrong_is_said_in_two_lines(tmp_path):
+    for arguments, says in (
+        (["node", "start", "--topology", str(RACK), "--name", "nobody"], "nobody"),
+        (["node", "start", "--topology", "missing.toml", "--name", "pi-1"], "missing.toml"),
+        (["node", "status", "nowhere"], "no journal"),
+    ):
+        answer = run(*arguments, cwd=tmp_path)
+        assert answer.returncode == 2
+        assert says in answer.stderr
+        assert "Traceback" not in answer.stderr
+        assert len(answer.stderr.strip().splitlines()) == 2
+
+
+def test_a_device_without_its_peers_keys_says_which(tmp_path):
+    assert run("node", "init", "--name", "pi-1", cwd=tmp_path).returncode == 0
+    answer = run("node", "start", "--topology", str(RACK), "--name", "pi-1", cwd=tmp_path)
+    assert answer.returncode == 2
+    assert "peer_id" in answer.stderr
+    assert run("node", "init", "--name", "pi-1", cwd=tmp_path).returncode == 2

@@ -1,0 +1,93 @@
+import pytest
+from rich.console import Console
+
+from node import journal
+from node.errors import StateError
+from node.state import StateFolder
+from node.status import draw_status, read_status
+
+
+def started(**changes):
+    fields = {
+        "at": 1.0,
+        "name": "press-1",
+        "peer_id": "12D3KooWme",
+        "address": "/ip4/127.0.0.1/tcp/4001/p2p/12D3KooWme",
+        "neighbours": {"press-2": "a", "press-3": "b"},
+        "parameters": 10,
+        "round": 0,
+        "rounds": 30,
+        "resumed": False,
+        "champion_version": 0,
+    }
+    return journal.Started(**{**fields, **changes})
+
+
+def closed(round_, **changes):
+    fields = {
+        "at": 2.0 + round_,
+        "round": round_,
+        "outcome": "averaged",
+        "present": ("press-2",),
+        "absent": (),
+        "train_s": 0.1,
+        "exchange_s": 0.1,
+        "round_s": 0.2,
+        "loss": 0.5,
+        "holdout_loss": 0.4,
+        "holdout_accuracy": 0.9,
+        "consensus_distance": 0.25,
+        "bytes_sent": 1000,
+        "bytes_received": 900,
+        "champion_version": round_ + 1,
+    }
+    return journal.RoundClosed(**{**fields, **changes})
+
+
+@pytest.fixture
+def node_folder(tmp_path):
+    with journal.Journal.open(tmp_path / "journal.jsonl") as book:
+        for event in (
+            started(),
+            journal.Connected(at=1.1, peer="press-2", up=1),
+            journal.Connected(at=1.2, peer="press-3", up=2),
+            closed(0),
+            closed(1, deadline_missed=("press-3",), absent=("press-3",)),
+            journal.Disconnected(at=4.0, peer="press-3", reason="gone", up=1),
+            journal.Refused(at=4.1, peer=None, address="10.0.0.9", reason="no handshake", count=12),
+            journal.Faulted(at=4.2, round=1, peer="press-2", reason="NaN"),
+        ):
+            book.write(event)
+    return tmp_path
+
+
+def test_the_status_is_the_fold_of_the_journal(node_folder):
+    with StateFolder(node_folder).locked():
+        status = read_status(node_folder)
+    assert status.running
+    assert (status.round, status.rounds, status.champion_version) == (2, 30, 2)
+    assert status.up == ("press-2",)
+    assert status.deadlines_missed == {"press-3": 1}
+    assert (status.refused, status.faults) == (12, 1)
+    assert status.last_refusal == "10.0.0.9: no handshake"
+    assert (status.bytes_sent, status.bytes_received) == (2000, 1800)
+
+
+def test_a_node_that_is_not_running_has_no_peers_up(node_folder):
+    status = read_status(node_folder)
+    assert not status.running
+    assert status.up == ()
+
+
+def test_the_screen_names_what_an_operator_needs(node_folder):
+    console = Console(width=80, record=True)
+    console.print(draw_status(read_status(node_folder)))
+    text = console.export_text()
+    for word in ("press-1", "not running", "2 of 30", "version 2", "0.900", "10.0.0.9: no handshake", "press-3"):
+        assert word in text
+
+
+def test_a_folder_without_a_journal_says_what_to_give(tmp_path):
+    with pytest.raises(StateError) as caught:
+        read_status(tmp_path)
+    assert "--state" in caught.value.remedy

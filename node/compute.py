@@ -32,5 +32,6 @@ class InlineCompute:
     """Calls at once, with a checkpoint before it as any await would have."""
 
     async def run(self, work: Callable[[], T]) -> T:
+        """As `Compute.run`."""
         await trio.lowlevel.checkpoint()
         return work()

@@ -62,4 +62,3 @@ def peers_of(topology: Topology, file: Path) -> Mapping[str, PeerId]:
             "Run `grapevine node init --name NAME` on each device and copy the line that it prints into the file.",
         )
     return {node.name: parse_peer_id(node.peer_id) for node in topology.nodes if node.peer_id is not None}
-

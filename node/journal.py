@@ -48,6 +48,8 @@ class Ready(_Event):
 
 
 class Connected(_Event):
+    """A neighbour is up."""
+
     type: Literal["connected"] = "connected"
     peer: str
     """A node name, as everywhere in the journal where the peer is on the list."""
@@ -56,6 +58,8 @@ class Connected(_Event):
 
 
 class Disconnected(_Event):
+    """A neighbour is down."""
+
     type: Literal["disconnected"] = "disconnected"
     peer: str
     reason: str
@@ -95,6 +99,8 @@ class RoundClosed(_Event):
 
 
 class Promoted(_Event):
+    """A challenger became champion."""
+
     type: Literal["promoted"] = "promoted"
     round: int
     version: int
@@ -103,6 +109,8 @@ class Promoted(_Event):
 
 
 class RolledBack(_Event):
+    """The champion became the working model again."""
+
     type: Literal["rolled_back"] = "rolled_back"
     round: int
     to_version: int
@@ -184,6 +192,7 @@ class Journal:
         self._file.write(event.model_dump_json().encode() + b"\n")
 
     def close(self) -> None:
+        """Let go of the file; every line is written already."""
         self._file.close()
 
     def __enter__(self) -> Self:
@@ -216,6 +225,7 @@ class Follower:
         self._offset = 0
 
     def poll(self) -> Iterator[Event]:
+        """The events of the lines completed since the last call."""
         try:
             with self._path.open("rb") as file:
                 file.seek(self._offset)

@@ -1,4 +1,4 @@
-"""Whose rows are whose: a topology's data set, dealt to its nodes. No torch, so that a lab can do it while torch imports."""
+"""Whose rows are whose: a topology's data set, dealt to its nodes. No torch: a lab does this while torch imports."""
 
 from __future__ import annotations
 

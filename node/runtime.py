@@ -31,8 +31,8 @@ from node import journal
 from node.compute import Compute
 from node.learning.learner import Assessment, Trained
 from overlay.liveness import Liveness
-from overlay.transport import PeerDown, PeerUp, Received, Refused, Transport
 from overlay.transport import Event as TransportEvent
+from overlay.transport import PeerDown, PeerUp, Received, Refused, Transport
 
 T = TypeVar("T")
 
@@ -217,7 +217,7 @@ class Runtime:
 
         async with trio.open_nursery() as nursery:
             nursery.start_soon(labour, nursery.cancel_scope)
-            while True:
+            while not results:
                 self._hear(await self._transport.next_event())
         return results[0]
 
@@ -232,9 +232,7 @@ class Runtime:
             case PeerUp(peer):
                 self._up.add(peer)
                 self._liveness.up(peer, now)
-                self._record(
-                    journal.Connected(at=self._wall_clock(), peer=self._roster.names[peer], up=len(self._up))
-                )
+                self._record(journal.Connected(at=self._wall_clock(), peer=self._roster.names[peer], up=len(self._up)))
                 self._deliver(Up(peer))
             case PeerDown(peer, reason):
                 self._up.discard(peer)

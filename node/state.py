@@ -1,8 +1,8 @@
 """The state folder of a node: its key, its lock and its last checkpoint.
 
-    DIR/key          Ed25519 seed, mode 0600, made once
-    DIR/lock         held while a node runs; contains its process id
-    DIR/checkpoint   what a restart resumes from, replaced atomically after every round
+DIR/key          Ed25519 seed, mode 0600, made once
+DIR/lock         held while a node runs; contains its process id
+DIR/checkpoint   what a restart resumes from, replaced atomically after every round
 """
 
 from __future__ import annotations
@@ -45,10 +45,12 @@ class StateFolder:
 
     @property
     def key_path(self) -> Path:
+        """Where the key lies."""
         return self.path / "key"
 
     @property
     def checkpoint_path(self) -> Path:
+        """Where the last checkpoint lies."""
         return self.path / "checkpoint"
 
     # --- the key --------------------------------------------------------------------------------------------------

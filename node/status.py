@@ -40,7 +40,7 @@ class Status:
     last_refusal: str | None = None
     faults: int = 0
 
-    def after(self, event: journal.Event) -> Status:  # noqa: C901 - a table of cases
+    def after(self, event: journal.Event) -> Status:
         """The status once `event` has happened."""
         match event:
             case journal.Started():

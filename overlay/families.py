@@ -66,6 +66,7 @@ class Torus(_Family):
     rows: int | None = Field(default=None, ge=2, le=2048)
     """Left out: the torus nearest to a square."""
     columns: int | None = Field(default=None, ge=2, le=2048)
+    """Left out: what the rows leave."""
 
     def shape(self, nodes: int) -> tuple[int, int]:
         """(rows, columns) for `nodes` nodes. Raises `Problem` unless nodes = rows × columns, both at least 2."""

@@ -89,6 +89,8 @@ def _seam(step: str) -> Iterator[None]:
         yield
     except LinkDown:
         raise
+    except ConnectionClosedError as error:
+        raise LinkDown(str(error)) from error
     except Exception as error:
         raise LinkDown(f"{step}: {_innermost(error)}") from error
 

@@ -208,7 +208,7 @@ def parse_topology(text: str, source: str) -> Topology:
         raise TopologyError(f"{source}: a key has more than 32 dots", "keys look like task.alpha")
     try:
         raw = tomllib.loads(text)
-        raw = {key: _frozen(value, MAX_DEPTH, f"{source}: {key}") for key, value in raw.items()}
+        raw = {key: _frozen(value, MAX_DEPTH, f"{source}: {shown(key)}") for key, value in raw.items()}
     except TopologyError:
         raise
     except RecursionError as error:
@@ -243,4 +243,4 @@ def _frozen(value: object, depth: int, place: str) -> object:
 
 
 def _too_deep(place: str) -> TopologyError:
-    return TopologyError(f"{place} is nested too deeply", f"no table or list of a topology file is {MAX_DEPTH} deep")
+    return TopologyError(f"{place}: nested too deeply", f"no table or list of a topology file is {MAX_DEPTH} deep")

@@ -64,7 +64,10 @@ def _is_dataset(text: str) -> str:
         raise Problem(f"= {shown(text)} is unknown", f"{nearest(loader, DATASETS)}choose of {forms}")
     if bool(colon) != bool(DATASETS[loader]) or bool(path) != bool(colon):
         form = f"{loader}:{DATASETS[loader]}" if DATASETS[loader] else loader
-        raise Problem(f"= {shown(text)} is incomplete" if not path else f"= {shown(text)} has no path", f"write {form}")
+        raise Problem(
+            f"= {shown(text)} is incomplete" if not path else f"= {shown(text)}: {loader} takes no path",
+            f"write {form}",
+        )
     if not path.isprintable() or len(path) > _PATH_MAX:
         raise Problem(f"= {shown(text)} is no path", f"printable characters, at most {_PATH_MAX}")
     return text

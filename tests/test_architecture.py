@@ -10,8 +10,8 @@ import pytest
 ROOT = Path(__file__).parent.parent
 PACKAGES = ("crypto", "consensus", "overlay", "detect", "node")
 SOURCES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
-ROOT_ENTRIES = {"node", "overlay", "consensus", "crypto", "detect", "topologies", "tests", "README.md", "pyproject.toml",
-                "Makefile", "LICENSE", "CHANGELOG.md", "ARCHITECTURE.md"}  # fmt: skip
+FILES = ("README.md", "ARCHITECTURE.md", "CHANGELOG.md", "LICENSE", "Makefile", "pyproject.toml")
+ROOT_ENTRIES = {*PACKAGES, *FILES, "topologies", "tests"}
 
 
 def imports_of(path: Path) -> set[str]:

@@ -90,7 +90,7 @@ class _Drawing:
         n, label = len(self._labels), max(map(len, self._labels)) + 2
         if isinstance(self._graph, Torus):
             rows, columns = self._graph.shape(n)
-            across = min((label + 6) * (columns - 1), width - 2 * label - 2)
+            across = max(2 * (columns - 1), min((label + 6) * (columns - 1), width - 2 * label))
             return ROWS_A_TORUS_ROW * rows + 1, across, ROWS_A_TORUS_ROW * (rows - 1)
         down = 14 if n <= 8 else 22 if n <= 16 else 30
         # Cliques may stand wider than tall, so that names find room between them.
@@ -137,11 +137,20 @@ class _Drawing:
         """Names at the rim have the least choice of a place that does not cross an edge."""
         return [int(i) for i in np.argsort(-np.linalg.norm(self._points, axis=1), kind="stable")]
 
+    def _below(self, i: int) -> Cell:
+        """On a torus: beside the line that goes down, the same for all, in steps where names would touch."""
+        column, row = self._cells[i]
+        near = self._cells[1][0] - self._cells[0][0] < max(map(len, self._labels)) + 2
+        return column + 2, row + 1 + (near and self._column(i) % 2)
+
+    def _column(self, i: int) -> int:
+        return i % self._graph.shape(len(self._labels))[1] if isinstance(self._graph, Torus) else 0
+
     def _place(self, i: int) -> Cell:
         """Where the name of node `i` hides least, outwards where places are equal."""
         label, (column, row), (x, y) = self._labels[i], self._cells[i], self._points[i]
         if isinstance(self._graph, Torus):
-            return column + 2, row + 1  # beside the line that goes down, the same for all
+            return self._below(i)
         reach = math.hypot(x, y) or 1.0
         left, middle, right = column - 1 - len(label), column - len(label) // 2, column + 2
         places: list[tuple[Cell, float, float]] = [

@@ -18,6 +18,10 @@ from overlay.topology import Topology
 Positions = NDArray[np.float64]
 
 SPRING_STEPS: Final = 300
+DENSE: Final = 0.6
+"""Share of all pairs that are edges, above which springs are of no use."""
+LEAST_DISTANCE: Final = 0.12
+"""Nodes nearer than this would hide each other's marks and names in a drawing of 30 rows."""
 
 
 def positions(topology: Topology) -> Positions:
@@ -32,8 +36,9 @@ def positions(topology: Topology) -> Positions:
         return np.vstack([np.zeros((1, 2)), _circle(n - 1)])
     if n == 2:
         return np.array([[-1.0, 0.0], [1.0, 0.0]])
-    if topology.graph.family in ("edges", "erdos-renyi") and n > 3 and not _dense(topology):
-        return _springs(topology)
+    if topology.graph.family in ("edges", "erdos-renyi") and _suits_springs(topology):
+        found = _springs(topology)
+        return found if _least_distance(found) >= LEAST_DISTANCE else _circle(n)
     return _circle(n)
 
 
@@ -75,6 +80,13 @@ def _springs(topology: Topology) -> Positions:
     return np.asarray((points - middle) / max(np.abs(points - middle).max(), 1e-9), dtype=np.float64)
 
 
-def _dense(topology: Topology) -> bool:
-    n = len(topology.nodes)
-    return 2 * len(topology.edges()) > 0.6 * n * (n - 1)
+def _suits_springs(topology: Topology) -> bool:
+    """Neither a path, which is clearest along a circle, nor so dense that all would be pulled into one ball."""
+    n, degrees = len(topology.nodes), np.bincount(np.array(topology.edges()).ravel())
+    return int(degrees.max()) > 2 and 2 * len(topology.edges()) <= DENSE * n * (n - 1)
+
+
+def _least_distance(points: Positions) -> float:
+    apart = np.linalg.norm(points[:, None] - points[None, :], axis=2)
+    np.fill_diagonal(apart, np.inf)
+    return float(apart.min())

@@ -27,7 +27,9 @@ app.command("report")(report.report_command)
 
 @app.callback()
 def _options(
-    debug: Annotated[bool, typer.Option("--debug", help="Show a traceback where an error is one of the input.")] = False,
+    debug: Annotated[
+        bool, typer.Option("--debug", help="Show a traceback where an error is one of the input.")
+    ] = False,
 ) -> None:
     """Options of every command; `main` reads --debug itself, since it stands around all of them."""
 

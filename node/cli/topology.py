@@ -13,6 +13,7 @@ from typing import Annotated, Any, NoReturn
 import typer
 from rich.console import Console
 
+from node.cli.topology_view import as_document, view
 from overlay.families import FAMILY_NAMES
 from overlay.topology import Topology, TopologyError, dumps, load_topology
 from overlay.topology_schema import MAX_NODES
@@ -83,9 +84,6 @@ def show(
     as_json: Annotated[bool, typer.Option("--json", help="Print the measures and edges for a program.")] = False,
 ) -> None:
     """Measure and draw the graph of FILE: degree, diameter, spectral gap, rounds to consensus."""
-    # Here and not above: the other commands, and --help, should not wait for the graph library's measures.
-    from node.cli.topology_view import as_document, view
-
     with _plain_errors():
         topology = load_topology(file)
     if as_json:

@@ -20,6 +20,7 @@ def run_baselines(order: BaselineOrder) -> None:
     """Leave the accuracies in the run's `lab/baselines.json`."""
     os.setsid()
     gc.freeze()
+    gc.enable()
     folder = RunFolder(Path(order.folder))
     redirect_output(folder.baselines_log)
     topology = parse_topology(order.topology, "the lab's topology")

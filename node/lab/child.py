@@ -29,6 +29,7 @@ def run_child(order: NodeOrder) -> None:
     # A session of its own: Ctrl-C on the terminal reaches the lab alone, which then stops its children in order.
     os.setsid()
     gc.freeze()
+    gc.enable()
     torch.set_num_threads(1)
     folder = RunFolder(Path(order.folder))
     redirect_output(folder.log(order.name))

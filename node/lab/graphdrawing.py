@@ -49,14 +49,14 @@ def _edge(
     places: list[tuple[float, float]],
 ) -> None:
     (x1, y1), (x2, y2) = places[ends[0]], places[ends[1]]
-    used = rounds / report.rounds
+    used = rounds / max(1, report.reached)
     kind = "edge" if in_graph else "edge committee"
     # An edge that was never averaged over stays visible as a hairline.
     line = drawing.shape(
         "line", kind if rounds else f"{kind} unused", x1=x1, y1=y1, x2=x2, y2=y2, stroke_width=f"{0.6 + 2.4 * used:.2f}"
     )
     a, b = (report.nodes[end].name for end in ends)
-    drawing.hint(line, f"{a} – {b}: averaged in {rounds} of {report.rounds} rounds")
+    drawing.hint(line, f"{a} – {b}: averaged in {rounds} of {report.reached} rounds")
 
 
 def _node(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-PRELOAD = ["node.lab.child", "node.lab.baselines_child", "node.cli.main"]
+PRELOAD = ["node.lab.warm", "node.lab.child", "node.lab.baselines_child", "node.cli.main"]
 """Imported once in the fork server. The CLI too: multiprocessing imports the program's main script in every child."""
 
 

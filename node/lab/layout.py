@@ -30,7 +30,9 @@ def positions(n: int, edges: Sequence[tuple[int, int]]) -> list[tuple[float, flo
     dense = sum(degrees) > 0.4 * n * (n - 1)
     if n < 4 or n > RELAXED_NODES_MAX or dense or max(degrees) <= 2:
         return circle
-    places = _relaxed(_distances(neighbours), np.array(circle))
+    hops = _distances(neighbours)
+    # The circle sets nodes apart that the hops cannot tell from each other, such as the leaves of a star.
+    places = _relaxed(hops, _scaled(hops) + 0.05 * np.array(circle))
     low, high = places.min(axis=0), places.max(axis=0)
     places = _apart((2 * places - low - high) / np.maximum(high - low, 1e-9))
     return [(float(x), float(y)) for x, y in places]
@@ -58,22 +60,31 @@ def _distances(neighbours: Sequence[set[int]]) -> Matrix:
     return hops
 
 
+def _scaled(hops: Matrix) -> Matrix:
+    """Classical scaling to two dimensions, shape (n, 2): the global shape, without folds (Torgerson, 1952)."""
+    squared = hops**2
+    centred = squared - squared.mean(axis=0) - squared.mean(axis=1, keepdims=True) + squared.mean()
+    values, vectors = np.linalg.eigh(-centred / 2)
+    scaled: Matrix = vectors[:, :-3:-1] * np.sqrt(np.maximum(values[:-3:-1], 0))
+    return scaled
+
+
 def _relaxed(hops: Matrix, start: Matrix) -> Matrix:
     """Places (n, 2) whose distances come near `hops` (n, n): least stress with weights hops⁻².
 
-    Each step solves the majorising function for one point at a time, all from the places before, as in equation (10)
-    of Gansner, Koren and North, "Graph Drawing by Stress Majorization" (2004). Starting from the circle in file order
-    keeps neighbours in the file near each other.
+    Each step moves every point to the minimum of the majorising function, all from the places before, as in
+    equation (10) of Gansner, Koren and North, "Graph Drawing by Stress Majorization" (2004).
     """
     weights = 1 / np.maximum(hops, 1) ** 2
     np.fill_diagonal(weights, 0)
     totals = weights.sum(axis=1, keepdims=True)
-    places: Matrix = start * hops.max() / 2
+    places = start
     for _ in range(STEPS):
         apart = places[:, None, :] - places[None, :, :]  # (n, n, 2)
         lengths = np.sqrt((apart**2).sum(axis=2))
         pull = np.divide(hops, lengths, out=np.zeros_like(hops), where=lengths > 1e-9)
-        places = (weights @ places + np.einsum("ij,ijk->ik", weights * pull, apart)) / totals
+        pulled: Matrix = (weights @ places + np.einsum("ij,ijk->ik", weights * pull, apart)) / totals
+        places = pulled
     return places
 
 

@@ -12,6 +12,8 @@ from node.lab.results import known
 from node.lab.svg import Drawing, Scale, decades, spread, ticks
 from node.lab.words import plain
 
+POINTS_MAX = 600
+"""Of a line: more than a screen shows."""
 LABEL_GAP = 15.0
 LABELS_MAX = 16
 LABEL_CHARACTERS = 15
@@ -82,10 +84,15 @@ class _Plot:
     def __init__(self, chart: LineChart, width: float, height: float) -> None:
         self._chart = chart
         low, high = chart.span()
+        stride = -(-chart.rounds // POINTS_MAX)
+        self._numbers = sorted({*range(0, chart.rounds, stride), chart.rounds - 1})
         self._left, self._right = 50.0, width - 132.0
         self._drawing = Drawing(width, height, chart.title, "chart")
         self._drawing.note(
-            data_left=f"{self._left:g}", data_right=f"{self._right:g}", data_last=str(max(1, chart.rounds - 1))
+            data_left=f"{self._left:g}",
+            data_right=f"{self._right:g}",
+            data_last=str(max(1, chart.rounds - 1)),
+            data_stride=str(stride),
         )
         self._x = Scale(0, max(1, chart.rounds - 1), self._left, self._right)
         self._y = Scale(low, high, height - 40.0, 14.0, chart.log)
@@ -120,7 +127,11 @@ class _Plot:
         if self._chart.band is None:
             return
         pairs = [(r, lo, hi) for r, (lo, hi) in enumerate(zip(*self._chart.band, strict=True))]
-        inside = [(r, lo, hi) for r, lo, hi in pairs if lo is not None and hi is not None]
+        inside = [
+            (r, lo, hi)
+            for r, lo, hi in (pairs[number] for number in self._numbers)
+            if lo is not None and hi is not None
+        ]
         if inside:
             upper = [f"{self._x(r):.1f},{self._y(hi):.1f}" for r, _, hi in inside]
             lower = [f"{self._x(r):.1f},{self._y(lo):.1f}" for r, lo, _ in reversed(inside)]
@@ -131,7 +142,7 @@ class _Plot:
             f"series {series.kind}",
             data_name=plain(series.name, 60),
             data_node="" if series.node is None else str(series.node),
-            data_values="|".join(self._chart.format(value) for value in series.values),
+            data_values="|".join(self._chart.format(series.values[number]) for number in self._numbers),
         )
         path = self._path(series.values)
         if path:
@@ -150,7 +161,8 @@ class _Plot:
         """Unknown values leave a gap; a value alone between gaps shows as a dot (round line caps)."""
         parts: list[str] = []
         before: float | None = None
-        for number, value in enumerate(values):
+        for number in self._numbers:
+            value = values[number]
             if value is not None:
                 place = f"{self._x(number):.1f} {self._y(value):.1f}"
                 parts.append(f"M{place}l0 0" if before is None else f"L{place}")

@@ -85,7 +85,7 @@ def _topology(figure: Figure, report: Report, box: Box) -> None:
     graph = [(index[link.a], index[link.b]) for link in report.links if link.in_graph]
     places = positions(len(report.nodes), graph)
     lines = [(places[index[link.a]], places[index[link.b]]) for link in report.links]
-    widths = [0.4 + 1.6 * link.rounds / report.rounds for link in report.links]
+    widths = [0.4 + 1.6 * link.rounds / max(1, report.reached) for link in report.links]
     axes.add_collection(LineCollection(lines, linewidths=widths, colors=SOFT, alpha=0.45, zorder=1))
     low, high = accuracy_range([node.final_accuracy for node in report.nodes])
     palette = steps(SCALE_LIGHT)
@@ -153,7 +153,7 @@ def _accuracy(figure: Figure, report: Report, box: Box) -> None:
         axes.axhline(value, color=SOFT, linewidth=1, linestyle=(0, (1, 2.5)), zorder=1)
         where: dict[str, Any] = {"xytext": (6, 3), "textcoords": "offset points", "zorder": 5}
         axes.annotate(name, (0, value), color=SOFT, size=8.5, path_effects=[HALO], **where)
-    axes.set_xlim(0, max(1, report.rounds - 1))
+    axes.set_xlim(0, max(1, report.reached - 1))
     _node_lines(axes, report, lists)
 
 
@@ -168,7 +168,7 @@ def _consensus(figure: Figure, report: Report, box: Box) -> None:
         axes.yaxis.set_major_locator(FixedLocator(decades(low, high)))
         axes.yaxis.set_minor_locator(NullLocator())
         axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    axes.set_xlim(0, max(1, report.rounds - 1))
+    axes.set_xlim(0, max(1, report.reached - 1))
     _node_lines(axes, report, lists)
 
 
@@ -178,7 +178,7 @@ def _costs(figure: Figure, report: Report, box: Box) -> None:
     upper = _axes(figure, (left, bottom + 0.52 * height, width, 0.48 * height), "Time of a round")
     totals = [node.by_round.round_s for node in report.nodes]
     training = [node.by_round.train_s for node in report.nodes]
-    upper.set_xlim(0, max(1, report.rounds - 1))
+    upper.set_xlim(0, max(1, report.reached - 1))
     upper.set_ylim(0, 1.08 * max(known(value for values in totals for value in values), default=1.0))
     upper.yaxis.set_major_locator(MaxNLocator(4))
     upper.yaxis.set_major_formatter(FuncFormatter(lambda value, _: words.duration(value)))
@@ -215,7 +215,7 @@ def _node_lines(axes: Axes, report: Report, lists: Sequence[Values]) -> None:
         style: Any = "-" if node.honest else (0, (4, 2.5))
         axes.plot(_gaps(values), color=colour, linewidth=1.2, linestyle=style)
         for number in node.resumed_at:
-            if number < report.rounds and (value := values[number]) is not None:
+            if number < report.reached and (value := values[number]) is not None:
                 axes.plot([number], [value], "o", markersize=5, markerfacecolor=PAPER, markeredgecolor=colour)
         if count <= NAMES_MAX:
             ends.append((node.name, values, colour))

@@ -28,9 +28,7 @@ def make_folders(folder: RunFolder, topology: Topology) -> None:
 
 def make_keys(folder: RunFolder, topology: Topology) -> dict[str, PeerId]:
     """A key for every node; node name → PeerId."""
-    return {
-        node.name: StateFolder(folder.state(node.name)).create_identity().peer_id for node in topology.nodes
-    }
+    return {node.name: StateFolder(folder.state(node.name)).create_identity().peer_id for node in topology.nodes}
 
 
 def make_shards(folder: RunFolder, topology: Topology) -> None:

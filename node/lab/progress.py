@@ -80,6 +80,7 @@ class LabProgress:
 
     @property
     def finished(self) -> bool:
+        """Whether nothing more will come of any node."""
         return all(node.status in ("finished", "gave up") for node in self.nodes.values())
 
     @property
@@ -90,6 +91,7 @@ class LabProgress:
 
     @property
     def lowest_round(self) -> int:
+        """Rounds that every node has done."""
         return min(node.done for node in self.nodes.values())
 
 
@@ -161,9 +163,9 @@ def draw(progress: LabProgress) -> Group:
             Text(node.status, style=STYLES.get(node.status, "")),
         )
     elapsed = time.monotonic() - progress.began
-    heading = Text.assemble((progress.title, "bold"), (f"   {elapsed:.0f} s   ", "dim"), progress.note)
+    title = Text.assemble((progress.title, "bold"), (f"   {elapsed:.0f} s   ", "dim"), progress.note)
     hidden = len(progress.nodes) - len(shown)
-    return Group(heading, table, Text(f"and {hidden} more nodes" if hidden else "", style="dim"))
+    return Group(title, table, Text(f"and {hidden} more nodes" if hidden else "", style="dim"))
 
 
 STYLES = {"running": "green", "finished": "green", "crashed": "red", "gave up": "red", "restarted": "yellow"}

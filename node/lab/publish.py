@@ -11,12 +11,12 @@ from node.lab.results import Report
 
 def write_report(report: Report, run_dir: Path) -> None:
     """Replace plots/*.png, report.json and report.html in `run_dir`, each atomically, the page last."""
-    from node.lab.plots import draw_plots  # matplotlib takes over a second to import: only who draws pays for it
+    # Matplotlib takes over a second to import: only who draws pays for it.
+    from node.lab.plots import draw_plots  # noqa: PLC0415
 
     plots = run_dir / "plots"
     plots.mkdir(exist_ok=True)
     for name, png in draw_plots(report).items():
         write_atomically(plots / name, png, durable=False)
-    data = report.model_dump_json(indent=1).encode()
-    write_atomically(run_dir / "report.json", data + b"\n", durable=False)
+    write_atomically(run_dir / "report.json", report.model_dump_json().encode() + b"\n", durable=False)
     write_atomically(run_dir / "report.html", render_page(report).encode(), durable=False)

@@ -46,7 +46,8 @@ def build_report(run_dir: Path) -> Report:
     """
     record = read_record(run_dir)
     folds = {node.name: read_journal(run_dir / node.name / "journal.jsonl", record.rounds) for node in record.nodes}
-    nodes = tuple(_node(node, folds[node.name], record) for node in record.nodes)
+    reached = 1 + max((fold.last.round for fold in folds.values() if fold.last is not None), default=-1)
+    nodes = tuple(_node(node, folds[node.name], record, reached) for node in record.nodes)
     return Report(
         topology=record.name,
         seed=record.seed,
@@ -58,6 +59,8 @@ def build_report(run_dir: Path) -> Report:
         ),
         summary=_summary(nodes, record),
         targets=dict(record.targets),
+        interrupted=record.interrupted,
+        reached=reached,
         links=_links(record, folds),
         notes=tuple(_notes(record, folds)),
         topology_text=record.topology,
@@ -71,11 +74,11 @@ def _local_only_mean(record: RunRecord) -> float | None:
     return mean(value for name, value in record.baselines.local_only.items() if name in honest)
 
 
-def _node(node: NodeRecord, fold: Fold, record: RunRecord) -> NodeReport:
+def _node(node: NodeRecord, fold: Fold, record: RunRecord, reached: int) -> NodeReport:
     last = fold.last
 
     def column(read: Callable[[RoundClosed], _T]) -> tuple[_T | None, ...]:
-        rows = (fold.rounds.get(number) for number in range(record.rounds))
+        rows = (fold.rounds.get(number) for number in range(reached))
         return tuple(None if row is None else read(row) for row in rows)
 
     return NodeReport(

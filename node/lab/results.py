@@ -34,7 +34,7 @@ class Fault(_Frozen):
 
 
 class Rounds(_Frozen):
-    """What a node saw of each round; every list has one entry a round, None where it closed none."""
+    """What a node saw of each round: lists of `Report.reached` entries, None where it closed no round."""
 
     outcome: tuple[Literal["averaged", "void"] | None, ...]
     loss: tuple[float | None, ...]
@@ -131,10 +131,14 @@ class Report(_Frozen):
     topology: str
     seed: int
     rounds: int
+    """As asked for."""
     nodes: tuple[NodeReport, ...]
     baselines: ReportBaselines
     summary: Summary
     targets: dict[str, float]
+    interrupted: bool
+    reached: int
+    """Rounds up to the last that any node closed: the length of every list by round."""
     links: tuple[Link, ...]
     notes: tuple[Note, ...]
     topology_text: str

@@ -58,8 +58,8 @@ def rounds_strip(report: Report) -> Markup:
     """Nodes × rounds, each cell coloured by accuracy; void and missing rounds stand out by shape."""
     rows = rows_of(report)
     row = row_height(len(rows))
-    stride = -(-report.rounds // COLUMNS_MAX)
-    shown = range(0, report.rounds, stride)
+    stride = -(-report.reached // COLUMNS_MAX)
+    shown = range(0, report.reached, stride)
     low, high = accuracy_range([value for node in rows for value in node.accuracy])
     cell = (WIDTH - NAME_WIDTH) / len(shown)
     drawing = Drawing(WIDTH, 8 + row * len(rows) + 58, "Accuracy of every node in every round", _kind("strip", row))
@@ -69,14 +69,14 @@ def rounds_strip(report: Report) -> Markup:
         for column, number in enumerate(shown):
             x = NAME_WIDTH + column * cell
             _cell(drawing, group, node, number, (x, y - 0.43 * row, max(0.6, cell - 1), 0.86 * row), (low, high))
-        for returned in node.resumed_at:
+        for returned in (number for number in node.resumed_at if number < report.reached):
             x = NAME_WIDTH + returned / stride * cell
             drawing.hint(
                 drawing.shape("path", "mark", group, d=f"M{x - 4:.1f} {y - row / 2:.1f}h8l-4 6z"),
                 f"{node.name} came back at round {returned}",
             )
     bottom = 8 + row * len(rows)
-    for tick in ticks(0, report.rounds - 1, 6):
+    for tick in ticks(0, report.reached - 1, 6):
         if tick == int(tick):
             x = NAME_WIDTH + (tick / stride + 0.5) * cell
             drawing.text(x, bottom + 15, f"{tick:.0f}", "tick", "middle")
@@ -105,7 +105,7 @@ def _cell(
     note = ", no quorum" if outcome == "void" else ""
     drawing.hint(cell, f"{node.name}, round {number}: {words.accuracy(value)}{note}")
     if outcome == "void":
-        drawing.line(x, y + height, x + width, y, "void", group)
+        drawing.line(x, y + height - 1, x + width, y + height - 1, "void", group)
 
 
 def colour_key(drawing: Drawing, x: float, y: float, low: float, high: float, width: float = 150.0) -> None:

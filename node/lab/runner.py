@@ -248,4 +248,3 @@ class _Lab:
             ),
             self._folder.path,
         )
-

@@ -20,6 +20,7 @@ WIDE, HALF = (1080.0, 380.0), (520.0, 330.0)
 LINES_MAX = 24
 """Beyond this many nodes a band from lowest to highest stands for their lines."""
 TABLE_NODES_MAX = 32
+TABLE_ROUNDS_MAX = 400
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,13 +88,16 @@ def _accuracy(report: Report) -> Section | None:
         ("alone, mean", alone, "reference"),
         ("target", report.targets.get("honest_accuracy"), "reference target"),
     )
-    honest_mean = _by_round([node.accuracy for node in report.honest])
+    honest = [node.accuracy for node in report.honest]
+    series = _lines(report, lists, _by_round(honest))
+    if not series:
+        return None
     chart = LineChart(
         title="Accuracy by node and round",
-        series=_lines(report, lists, honest_mean),
+        series=series,
         format=words.accuracy,
         references=[Reference(name, value, kind) for name, value, kind in levels if value is not None],
-        band=_band([node.accuracy for node in report.honest]) if len(report.nodes) > LINES_MAX else None,
+        band=_band(honest) if len(report.nodes) > LINES_MAX else None,
         high=1.0,
         tick=lambda value: f"{100 * value:.0f} %",
     )
@@ -123,9 +127,12 @@ def _consensus(report: Report) -> Section | None:
     if not any(value > 0 for values in lists for value in known(values)):
         return None
     honest = [node.by_round.consensus_distance for node in report.honest]
+    series = _lines(report, lists, _by_round(honest))
+    if not series:
+        return None
     chart = LineChart(
         title="Consensus distance by round",
-        series=_lines(report, lists, _by_round(honest)),
+        series=series,
         format=words.distance,
         band=_band(honest) if len(report.nodes) > LINES_MAX else None,
         log=True,
@@ -234,6 +241,7 @@ def facts(topology_text: str) -> Iterator[str]:
 def _lines(
     report: Report, lists: Sequence[Sequence[float | None]], honest_mean: Sequence[float | None]
 ) -> list[Series]:
+    """A line a node, none where they would be too many, and the mean where there are honest nodes."""
     count = len(report.nodes)
     lines = [
         Series(
@@ -246,7 +254,7 @@ def _lines(
         for index, (node, values) in enumerate(zip(report.nodes, lists, strict=True))
         if count <= LINES_MAX
     ]
-    return [*lines, Series("honest mean", honest_mean, "mean")]
+    return [*lines, Series("honest mean", honest_mean, "mean")] if honest_mean else lines
 
 
 def _by_round(lists: Sequence[Sequence[float | None]]) -> list[float | None]:
@@ -262,11 +270,15 @@ def _by_node_table(
     report: Report, lists: Sequence[Sequence[float | None]], show: Callable[[float | None], str]
 ) -> Table:
     nodes = report.nodes[:TABLE_NODES_MAX]
+    stride = -(-report.reached // TABLE_ROUNDS_MAX)
     rows = [
         (str(number), *(show(values[number]) for values in lists[:TABLE_NODES_MAX]))
-        for number in range(min(report.rounds, 1000))
+        for number in sorted({*range(0, report.reached, stride), report.reached - 1})
     ]
-    return Table(("Round", *(node.name for node in nodes)), rows, _shortened(len(report.nodes), TABLE_NODES_MAX))
+    note = _shortened(len(report.nodes), TABLE_NODES_MAX)
+    if stride > 1:
+        note = f"{note} One round in {stride}; report.json has all.".strip()
+    return Table(("Round", *(node.name for node in nodes)), rows, note)
 
 
 def _any(lists: Sequence[Sequence[float | None]]) -> bool:

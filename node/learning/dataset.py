@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import struct
 import zipfile
+import zlib
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -22,6 +24,11 @@ TEST_SEED = 20_240_229
 """Fixed for all runs: a test set that moved with the run's seed would make accuracies incomparable."""
 LABEL_COLUMN = "label"
 """Name under which every data set's class is a partition column."""
+_DAMAGE = (
+    *(OSError, EOFError, ValueError, TypeError, LookupError, AttributeError, RuntimeError, MemoryError),
+    *(ArithmeticError, SyntaxError, struct.error, zlib.error, zipfile.BadZipFile),
+)
+"""What zipfile and numpy raise on flipped bits, found by flipping them."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -147,7 +154,7 @@ def save_dataset(path: Path, dataset: Dataset) -> None:
 def load_saved(path: Path) -> Dataset:
     """Read what `save_dataset` wrote. Raises `DataError` for anything else; never unpickles."""
     try:
-        with np.load(path, allow_pickle=False) as file:
+        with path.open("rb") as raw, np.lib.npyio.NpzFile(raw, allow_pickle=False) as file:
             return Dataset(
                 features=file["features"],
                 labels=file["labels"],
@@ -155,5 +162,5 @@ def load_saved(path: Path) -> Dataset:
                 feature_names=tuple(file["feature_names"].tolist()),
                 groups=file.get("groups"),
             )
-    except (OSError, ValueError, KeyError, EOFError, AttributeError, zipfile.BadZipFile) as error:
+    except _DAMAGE as error:
         raise DataError(f"{path}: not a data set that this program saved ({error})", "Prepare it again.") from error

@@ -12,7 +12,8 @@ from typing import Any
 from node import journal
 from node.journal import RoundClosed
 from node.lab.folder import RunFolder
-from overlay.topology import Topology
+from overlay.topology import Topology, dumps
+from overlay.topology_schema import Targets
 from tests.benchmarks.processes import Watched, watch
 
 
@@ -40,10 +41,10 @@ class LabRun:
         return [ends[number] for number in sorted(ends)]
 
 
-def lab_up(
-    file: Path, topology: Topology, out: Path, *, limit_s: float, say: Callable[[str], None] = lambda _: None
-) -> LabRun:
-    """Run `topology`, which stands in `file`, in the new folder `out`. Raises `BenchmarkError`."""
+def lab_up(topology: Topology, out: Path, *, limit_s: float, say: Callable[[str], None] = lambda _: None) -> LabRun:
+    """Run `topology`, whatever its targets, in the new folder `out`. Raises `BenchmarkError`."""
+    file = out.with_suffix(".toml")
+    file.write_text(dumps(topology.model_copy(update={"targets": Targets()})), encoding="utf-8")
     folder = RunFolder(out)
     names = [node.name for node in topology.nodes]
     followers = {name: journal.Follower(folder.journal(name)) for name in names}
@@ -59,7 +60,7 @@ def lab_up(
             say(f"round {done}")
 
     command = [str(Path(sys.executable).with_name("grapevine")), "lab", "up", str(file.resolve())]
-    command += ["--rounds", str(topology.rounds.count), "--out", str(out.resolve()), "--json"]
+    command += ["--out", str(out.resolve()), "--json"]
     watched = watch(command, log=out.with_suffix(".log"), limit_s=limit_s, tick=follow, private_loopback=True)
     follow()
     report = json.loads((out / "report.json").read_text(encoding="utf-8"))

@@ -87,7 +87,6 @@ def run(folder: Path, console: Console) -> Figures:
     figures = Figures("scaling")
     figures.note("rounds", ROUNDS)
     rows = []
-    ratios: dict[str, list[float]] = {}
     with tempfile.TemporaryDirectory(prefix="grapevine-scaling-") as temporary:
         place = Path(temporary)
         for size, hidden in HIDDEN.items():
@@ -97,15 +96,12 @@ def run(folder: Path, console: Console) -> Figures:
             for nodes in NODES:
                 name = f"{nodes}_nodes_{size}"
                 console.print(f"{nodes} nodes, {parameters(hidden)} parameters")
-                file = place / f"{name}.toml"
-                file.write_text(topology_text(nodes, hidden), encoding="utf-8")
-                topology = parse_topology(file.read_text(encoding="utf-8"), str(file))
-                measured = cost(lab_up(file, topology, place / name, limit_s=LIMIT_S).closed)
+                topology = parse_topology(topology_text(nodes, hidden), f"{name}.toml")
+                measured = cost(lab_up(topology, place / name, limit_s=LIMIT_S).closed)
                 raw_s = nodes * (nodes - 1) * vector_bytes / 1e6 / rate
                 ratio = figures.compare(f"beyond_training_{name}", "s", raw=raw_s, lab=measured.beyond_training_s)
                 figures.compare(f"round_{name}", "s", raw=raw_s, lab=measured.round_s)
                 figures.note(f"sent_{name}_bytes_per_node_round", round(measured.bytes_sent_per_node))
-                ratios.setdefault(size, []).append(measured.beyond_training_s)
                 rows.append([
                     str(nodes), f"{parameters(hidden):,}", f"{measured.round_s:.3g}",
                     f"{measured.beyond_training_s:.3g}", f"{raw_s:.3g}", f"{ratio:.3g}",

@@ -1,4 +1,4 @@
-"""A swarm of runtimes in virtual time: the real loop, rounds and wire over the memory network, a learner of numpy alone."""
+"""A swarm of runtimes in virtual time: the real loop, rounds and wire, the memory network, a learner of numpy alone."""
 
 import random
 from collections.abc import Callable
@@ -135,7 +135,7 @@ class Swarm:
 
     async def until(self, condition: Callable[[], bool], within_s: float = 10_000) -> None:
         with trio.fail_after(within_s):
-            while not condition():
+            while not condition():  # noqa: ASYNC110 - what it waits for has no event, and time is virtual
                 await trio.sleep(0.01)
 
     async def until_all_finished(self, but: tuple[int, ...] = ()) -> None:
@@ -163,7 +163,7 @@ class open_swarm:  # noqa: N801 - reads as the context manager that it is
 
 
 def ring(n):
-    return tuple((i, i + 1) for i in range(n - 1)) + ((0, n - 1),)
+    return (*((i, i + 1) for i in range(n - 1)), (0, n - 1))
 
 
 def complete(n):

@@ -10,7 +10,11 @@ READY = journal.Ready(at=1.5, up=3, expected=4)
 
 def test_what_is_written_is_read(tmp_path):
     path = tmp_path / "journal.jsonl"
-    events = [READY, journal.Disconnected(at=2.0, peer="press-1", reason="gone", up=2), journal.Finished(at=3, rounds=5)]
+    events = [
+        READY,
+        journal.Disconnected(at=2.0, peer="press-1", reason="gone", up=2),
+        journal.Finished(at=3, rounds=5),
+    ]
     with journal.Journal.open(path) as book:
         for event in events:
             book.write(event)
@@ -42,7 +46,14 @@ def test_a_follower_sees_each_complete_line_once(tmp_path):
     assert list(follower.poll()) == []
 
 
-VALUES = st.none() | st.booleans() | st.integers() | st.floats() | st.sampled_from(["ready", "round", "x"]) | st.lists(st.none())
+VALUES = (
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.sampled_from(["ready", "round", "x"])
+    | st.lists(st.none())
+)
 OBJECTS = st.dictionaries(st.sampled_from(["type", "at", "up", "expected", "round"]), VALUES).map(
     lambda fields: json.dumps(fields).encode()
 )

@@ -24,7 +24,9 @@ def missing() -> list[str]:
     """What the installation would stumble over, in words."""
     wants = []
     if sys.version_info < (3, 11):  # noqa: UP036 - this file is run by whatever python3 is there
-        wants.append(f"Python >= 3.11 (this is {sys.version.split()[0]}; make PYTHON=/path/to/python3.11 picks another)")
+        wants.append(
+            f"Python >= 3.11 (this is {sys.version.split()[0]}; make PYTHON=/path/to/python3.11 picks another)"
+        )
     try:
         import ensurepip  # noqa: F401, PLC0415 - Debian splits venv off; ensurepip is what then lacks
     except ImportError:

@@ -28,7 +28,7 @@ sharing = "none"
 
 
 def accuracy(node: int, number: int) -> float:
-    return round(0.95 - 0.6 / (number + 1) - 0.01 * node, 6)
+    return round(0.95 - 0.6 / (abs(number) + 1) - 0.01 * node, 6)
 
 
 def closed(node: int, number: int, present: Sequence[str] = (), **fields: Any) -> journal.RoundClosed:
@@ -45,7 +45,7 @@ def closed(node: int, number: int, present: Sequence[str] = (), **fields: Any) -
         "holdout_loss": 0.5,
         "holdout_accuracy": 0.9,
         "test_accuracy": accuracy(node, number),
-        "consensus_distance": 2.0 / (number + 1) + node,
+        "consensus_distance": 2.0 / (abs(number) + 1) + node,
         "bytes_sent": 1000 + node,
         "bytes_received": 2000 + node,
         "champion_version": number // 3,

@@ -59,8 +59,9 @@ def test_the_policy_lets_only_this_style_and_this_script_run(eventful):
 
 def test_the_sections_of_a_full_run_in_order(eventful):
     _, page = eventful
-    assert ids(page) == [
-        "topology", "together", "accuracy", "consensus", "rounds", "time", "traffic", "evidence", "nodes", "setup"]  # fmt: skip
+    first, rest = ids(page)[:5], ids(page)[5:]
+    assert first == ["topology", "together", "accuracy", "consensus", "rounds"]
+    assert rest == ["time", "traffic", "evidence", "nodes", "setup"]
 
 
 def test_a_section_without_data_leaves_no_trace(tmp_path):
@@ -86,8 +87,8 @@ def test_what_happened_is_said_at_the_top(eventful):
     notes = [attrs["class"] for tag, attrs in page.tags if tag == "li"]
     assert notes == ["missed", "note", "note", "note"]
     text = "".join(page.texts)
-    assert "Target honest_accuracy ≥ 0.9 missed: mean accuracy of honest nodes 0.8957." in text
-    assert "Honest nodes reach 89.6 % on average: 19.6 points above training alone" in text
+    assert "Target honest_accuracy ≥ 0.9 missed: mean accuracy of honest nodes 0.8971." in text
+    assert "Honest nodes reach 89.7 % on average: 19.7 points above training alone" in text
     assert html.index("came back at round 10") < html.index("<section")
 
 
@@ -97,7 +98,7 @@ def test_every_drawing_has_a_name_and_its_figures_as_a_table(eventful):
     assert len(drawings) == 8  # accuracy once for wide and once for narrow screens
     assert all(attrs["role"] == "img" and attrs["aria-label"] for attrs in drawings)
     text = "".join(page.texts)
-    for figure in ("89.6 %", "–", "30.1 kB", "+23.0"):
+    for figure in ("89.7 %", "–", "30.1 kB", "+23.0"):
         assert figure in text
 
 
@@ -135,6 +136,21 @@ def test_many_nodes_get_a_band_and_bounded_tables(tmp_path):
     assert any(tag == "polygon" and attrs["class"] == "band" for tag, attrs in page.tags)
     assert "The first 40 of 48 nodes." in html
     assert "The first 32 of 48; report.json has all." in html
+
+
+def test_a_large_swarm_of_adversaries_alone(tmp_path):
+    names = [f"n{number}" for number in range(30)]
+    nodes = [NodeRecord(name=name, role="adversary") for name in names]
+    _, page = page_of(write_run(tmp_path, names, 3, nodes=nodes))
+    assert "rounds" in ids(page)
+
+
+def test_a_very_long_run_is_thinned(tmp_path):
+    html, page = page_of(write_run(tmp_path, ["a", "b"], 5000, edges=[("a", "b")]))
+    series = [attrs for tag, attrs in page.tags if tag == "g" and (attrs.get("class") or "").startswith("series")]
+    assert all(len((attrs["data-values"] or "").split("|")) <= 601 for attrs in series)
+    assert "One round in 13; report.json has all." in html
+    assert len(html) < 1_000_000
 
 
 def test_one_node_and_one_round(tmp_path):

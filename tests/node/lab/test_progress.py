@@ -74,6 +74,8 @@ def test_one_line_shows_the_slowest_round_and_the_mean_accuracy():
     assert one_line(progress) == "round 3/30, 0/2 nodes running, accuracy 0.700"
 
 
-@pytest.mark.parametrize(("count", "text"), [(0, "0 B"), (999, "999 B"), (19_240, "19.2 kB"), (5e6, "5.0 MB"), (2e12, "2000.0 GB")])
+@pytest.mark.parametrize(
+    ("count", "text"), [(0, "0 B"), (999, "999 B"), (19_240, "19.2 kB"), (5e6, "5.0 MB"), (2e12, "2000.0 GB")]
+)
 def test_sizes_read_well(count, text):
     assert size(count) == text

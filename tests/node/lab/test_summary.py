@@ -20,7 +20,7 @@ def test_one_screen_says_it_all(tmp_path):
     text = "\n".join(lines)
     assert len(lines) <= 24
     assert max(map(len, lines)) <= 80
-    for part in ("plant-8  8 nodes · 30 rounds · seed 7", "97.0 %", "89.6 %", "70.0 %", "press-6 ◆", "28/30", "+23.0",
+    for part in ("plant-8  8 nodes · 30 rounds · seed 7", "97.0 %", "89.7 %", "70.0 %", "press-6 ◆", "28/30", "+23.0",
                  "✗ target honest_accuracy", "! press-3 was restarted once", "wall 12.5 s"):  # fmt: skip
         assert part in text
 

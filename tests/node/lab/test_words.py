@@ -10,8 +10,8 @@ from node.lab import colours, words
     [
         (words.accuracy, 0.9412, "94.1 %"), (words.accuracy, None, "–"), (words.accuracy, 1, "100.0 %"),
         (words.gain, 0.158, "+15.8"), (words.gain, -0.02, "−2.0"),
-        (words.size, 0, "0 B"), (words.size, 999, "999 B"), (words.size, 1536, "1.5 kB"), (words.size, 138_054, "138 kB"),
-        (words.size, 999_999, "1.0 MB"), (words.size, 4_140_000, "4.1 MB"),
+        (words.size, 0, "0 B"), (words.size, 999, "999 B"), (words.size, 1536, "1.5 kB"),
+        (words.size, 138_054, "138 kB"), (words.size, 999_999, "1.0 MB"), (words.size, 4_140_000, "4.1 MB"),
         (words.duration, 0.0123, "12 ms"), (words.duration, 0.9999, "1.00 s"), (words.duration, 3.1, "3.10 s"),
         (words.duration, 14.2, "14.2 s"), (words.duration, 75, "1 min 15 s"), (words.duration, 7260, "2 h 1 min"),
         (words.distance, 0.08558, "0.0856"), (words.distance, None, "–"),

@@ -1,0 +1,139 @@
+import pytest
+
+from overlay.topology import parse_topology
+from tests.overlay.files import LONG, PEER_IDS, document, nodes, refusal
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "problem", "remedy"),
+    [
+        ("seed = 3", "sede = 3", "plant.toml: sede is not a known key", 'did you mean "seed"?'),
+        ("alpha = 0.4", "alhpa = 0.4", "plant.toml: task.alhpa is not a known key", 'did you mean "alpha"?'),
+        ("[rounds]", "[round]", "plant.toml: round is not a known key", 'did you mean "rounds"?'),
+        ("degree = 3", "dgree = 3", "plant.toml: graph.dgree is not a known key", 'did you mean "degree"?'),
+        ("degree = 3", "p = 0.3", "graph.p is not a known key", "family, degree"),
+        ("degree = 3", "", "graph.degree is missing", "add it"),
+        ("degree = 3", "degree = true", "graph.degree is true", "whole number"),
+        ("degree = 3", "degree = 3.0", "graph.degree is 3.0", "whole number"),
+        ("degree = 3", "degree = -3", "graph.degree is -3", "greater than or equal to 1"),
+        ('"k-regular"', '"kregular"', 'graph.family = "kregular" is unknown', 'did you mean "k-regular"?'),
+        ('"k-regular"', "3", "graph.family = 3 is unknown", "choose of ring, torus"),
+        ('family = "k-regular"', "", "graph.family is missing", "choose of ring, torus"),
+        ('"shards"', '"shrads"', 'task.partition = "shrads" is unknown', 'did you mean "shards"?'),
+        ('"shards"', '"by-device"', '"by-device" is not available in this version', "choose of iid"),
+        ('"linear"', '"autoencoder"', '"autoencoder" is not available in this version', "choose of mlp, linear"),
+        ('"linear"', "[]", "task.model = a list of 0 is unknown", "choose of mlp, linear"),
+        ('"csv:/here.csv"', '"digts"', 'task.dataset = "digts" is unknown', 'did you mean "digits"?'),
+        ('"csv:/here.csv"', '"csv"', 'task.dataset = "csv" is incomplete', "write csv:FILE"),
+        ('"csv:/here.csv"', '"mnist:"', "is incomplete", "write mnist:DIR"),
+        ('"csv:/here.csv"', '"digits:x"', "takes no path", "write digits"),
+        ('"csv:/here.csv"', '"westermo:x"', "not available in this version", "choose of digits"),
+        ('"csv:/here.csv"', '"csv:a\\u0000b"', "is no path", "printable"),
+        ('"shards"', '"column"\ncolumm = "x"', "task.columm is not a known key", 'did you mean "column"?'),
+        ('column = "site"', "column = 3", "task.column is 3", "text in quotes"),
+        ('column = "site"', 'column = ""', "task.column is", "at least 1 long"),
+        ("[16, 8]", "[]", "task.hidden is a list of 0", "at least 1 long"),
+        ("[16, 8]", "[16, 0]", "task.hidden[1] is 0", "greater than or equal to 1"),
+        ("[16, 8]", "[65536, 65536]", "4,294,967,296 parameters", "fewer or smaller"),
+        ("[16, 8]", "64", "task.hidden is 64", "a list in square brackets"),
+        ("learning_rate = 0.1", "learning_rate = nan", "task.learning_rate is nan", "finite"),
+        ("learning_rate = 0.1", "learning_rate = inf", "task.learning_rate is inf", "finite"),
+        ("learning_rate = 0.1", "learning_rate = true", "task.learning_rate is true", "a number"),
+        ("learning_rate = 0.1", 'learning_rate = "0.1"', 'task.learning_rate is "0.1"', "a number"),
+        ("learning_rate = 0.1", "learning_rate = 0", "task.learning_rate is 0", "greater than 0"),
+        ("momentum = 0.5", "momentum = 1.0", "task.momentum is 1.0", "less than 1"),
+        ("count = 5", "count = 10_000_000", "rounds.count is 10000000", "less than or equal to 1000000"),
+        ("quorum = 0.75", "quorum = 1.1", "rounds.quorum is 1.1", "less than or equal to 1"),
+        ("quorum = 0.75", "quorum = 1979-05-27", "rounds.quorum is datetime", "a number"),
+        ("[targets]", '[privacy]\nsharing = "shamir"\n[targets]', "not available in this version", "use none"),
+        ("[targets]", "[privacy]\nepsilon = 4.0\n[targets]", "privacy.epsilon is not available", "sharing, dp"),
+        ("[targets]", "[detect]\npenalty = 25\n[targets]", "detect is not available in this version", "leave it out"),
+        ("[targets]", '[consensus]\nrule = "krum"\n[targets]', "not available in this version", "use mean"),
+        ("[targets]", '[consensus]\ncommittee = "grid"\n[targets]', "consensus.size is missing", "add size"),
+        ("[targets]", "[consensus]\nsize = 2\n[targets]", 'is for committee = "grid" alone', "take it out"),
+        ("[targets]", "consensus = 3\n[targets]", "graph.consensus is not a known key", "family, degree"),
+        ("seed = 3", "seed = 3\nconsensus = 3", "plant.toml: consensus is 3", "it must be a table"),
+        ("seed = 3", "seed = -1", "plant.toml: seed is -1", "greater than or equal to 0"),
+        ('name = "plant"', 'name = "../plant"', 'plant.toml: name is "../plant"', "begin with a letter"),
+        ('name = "press-2"', 'name = "press-1"', "[[node]] 2 (press-1): name is that of [[node]] 1", "rename"),
+        ('name = "press-2"', 'name = "PRESS-1"', "[[node]] 2 (PRESS-1): name is that of [[node]] 1", "case does not"),
+        ('name = "press-2"', 'name = "lab"', "which a run keeps for itself", "choose another name"),
+        ('name = "press-2"', 'name = "a/b"', '[[node]] 2 ("a/b"): name is "a/b"', "begin with a letter"),
+        ('name = "press-2"', 'name = "\\u001b[2J"', 'name is \'\\x1b[2J\'', "begin with a letter"),
+        ('name = "press-2"', 'nam = "press-2"', "[[node]] 2: nam is not a known key", 'did you mean "name"?'),
+        ('name = "press-2"', 'name = "p"\npeer_id = "12D3"', '(p): peer_id = "12D3" is not a PeerId', "node init"),
+        ('name = "press-2"', 'name = "p"\nadversary = "alie"', "(p): adversary is not available", "leave it out"),
+        ('name = "press-2"', 'name = "p"\ndata = "csv:x"', "(p): data has no effect with partition =", "local"),
+        ('listen = "/ip4/127.0.0.1/tcp/0"', 'listen = "localhost"', "(press-1): listen is", "192.168.1.11/tcp/4001"),
+    ],
+)  # fmt: skip
+def test_an_error_names_file_and_key_and_says_what_to_do(old, new, problem, remedy):
+    assert old in LONG
+    error = refusal(LONG.replace(old, new, 1))
+    assert error.problem.startswith("plant.toml: ")
+    assert problem in error.problem
+    assert remedy in error.remedy
+    assert "\n" not in error.problem + error.remedy
+    assert str(error) == f"{error.problem}\n{error.remedy}"
+
+
+def test_two_nodes_cannot_share_an_address_unless_the_system_picks_the_port():
+    def pair(first, second):
+        return document(2, graph='family = "complete"').replace(nodes(2), "") + (
+            f'[[node]]\nname = "a"\nlisten = "{first}"\n[[node]]\nname = "b"\nlisten = "{second}"\n'
+        )
+
+    error = refusal(pair("/ip6/::1/tcp/4001", "/ip6/0:0::1/tcp/4001"))
+    assert '[[node]] 2 (b): listen is that of [[node]] 1 as well: "/ip6/::1/tcp/4001"' in error.problem
+    assert "port 0" in error.remedy
+    parse_topology(pair("/ip4/127.0.0.1/tcp/0", "/ip4/127.0.0.1/tcp/0"), "x")
+    parse_topology(pair("/ip4/127.0.0.1/tcp/4001", "/ip4/127.0.0.1/tcp/4002"), "x")
+
+
+def test_two_nodes_cannot_share_a_key():
+    error = refusal(document(0, graph='family = "complete"') + nodes(2, peer_id=f'"{PEER_IDS[0]}"'))
+    assert "[[node]] 2 (press-2): peer_id is that of [[node]] 1 as well" in error.problem
+    assert "node init" in error.remedy
+
+
+@pytest.mark.parametrize("n", [0, 1])
+def test_gossip_needs_two(n):
+    assert "node is" in refusal(document(n, graph='family = "complete"')).problem
+
+
+def test_a_count_of_nodes_is_no_list_of_nodes():
+    error = refusal(document(0, head="nodes = 16"))
+    assert "nodes is not a known key" in error.problem
+    assert "topology new FAMILY --nodes N" in error.remedy
+
+
+def test_a_disconnected_graph_is_refused():
+    error = refusal(document(4, graph='family = "edges"\nedges = [["press-1", "press-2"], ["press-3", "press-4"]]'))
+    assert error.problem == "plant.toml: graph is in 2 parts: press-1, press-2 cannot reach press-3, press-4"
+    assert error.remedy == 'join them by an edge such as ["press-1", "press-3"]'
+
+
+def test_an_unknown_neighbour_is_refused():
+    error = refusal(document(4, graph='family = "edges"\nedges = [["press-1", "press-5"]]'))
+    assert error.problem == 'plant.toml: graph.edges[0] names "press-5", which is no node'
+
+
+@pytest.mark.parametrize(
+    ("n", "graph", "consensus", "problem"),
+    [
+        (12, 'family = "complete"', 'committee = "grid"\nsize = 8', "grid needs n = size**r: n=12, size=8"),
+        (4, 'family = "ring"', 'committee = "grid"\nsize = 2', "every pair must be an edge; press-1 – press-3 is none"),
+        (4, 'family = "star"', 'committee = "cliques"', "every node needs a clique of two or more; alone: press-3"),
+    ],
+)
+def test_committees_that_the_graph_does_not_allow(n, graph, consensus, problem):
+    error = refusal(document(n, graph=graph, after=f"[consensus]\n{consensus}"))
+    assert error.problem.startswith("plant.toml: consensus.committee = ")
+    assert problem in error.problem
+    assert 'committee = "neighbourhood"' in error.remedy
+
+
+def test_column_partition_needs_its_column_and_local_may_have_data():
+    assert "task.column is missing" in refusal(document(after='[task]\npartition = "column"')).problem
+    text = document(after='[task]\npartition = "local"').replace('"press-1"\n', '"press-1"\ndata = "csv:/x.csv"\n', 1)
+    assert parse_topology(text, "x").nodes[0].data == "csv:/x.csv"

@@ -1,0 +1,85 @@
+"""The files that ship: sound, complete, and what their comments say."""
+
+from pathlib import Path
+
+import pytest
+
+from crypto.identity import Identity
+from overlay.topology import dumps, load_topology, parse_topology
+
+FOLDER = Path(__file__).parents[2] / "topologies"
+FILES = sorted(FOLDER.glob("*.toml"))
+SHIPPED = {"plant-8", "ring-8", "cliques-16", "grid-16", "pi-rack-4"}
+
+
+def shipped(name):
+    return load_topology(FOLDER / f"{name}.toml")
+
+
+def test_all_are_here():
+    assert {path.stem for path in FILES} >= SHIPPED
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_each_is_sound_and_called_like_its_file(path):
+    topology = load_topology(path)
+    assert topology.name == path.stem
+    assert len(topology.nodes) == int(path.stem.rpartition("-")[2])
+    assert topology.targets.honest_accuracy is not None
+    assert parse_topology(dumps(topology), "written") == topology
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_each_can_run_on_one_machine(path):
+    topology = load_topology(path)
+    keys = {name: Identity.from_seed(bytes([i]) * 32).peer_id for i, name in enumerate(topology.names)}
+    copy = parse_topology(dumps(topology.on_loopback(keys)), "lab")
+    assert {node.listen for node in copy.nodes} == {"/ip4/127.0.0.1/tcp/0"}
+    assert copy.digest() == topology.digest()
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_lines_fit_a_page(path):
+    assert max(map(len, path.read_text(encoding="utf-8").splitlines())) <= 120
+
+
+def sizes(topology):
+    return [sorted(len(topology.plan.phases_of(i, 0)[p]) for i in range(len(topology.nodes))) for p in range(2)]
+
+
+def test_plant_8_is_one_clique():
+    topology = shipped("plant-8")
+    assert all(topology.plan.phases_of(i, 0) == (dict.fromkeys(range(8), 1 / 8),) for i in range(8))
+
+
+def test_ring_8_sends_two_messages_a_node():
+    topology = shipped("ring-8")
+    assert all(len(topology.neighbours(name)) == 2 for name in topology.names)
+
+
+def test_cliques_16_averages_within_halls_then_over_links():
+    topology = shipped("cliques-16")
+    for i, name in enumerate(topology.names):
+        within, over = topology.plan.phases_of(i, 0)
+        assert {topology.names[j].split("-")[0] for j in within} == {name.split("-")[0]}
+        assert len(within) == 4
+        assert len(over) <= 2
+    assert sizes(topology)[1].count(2) == 12
+
+
+def test_grid_16_has_two_phases_of_four():
+    assert sizes(shipped("grid-16")) == [[4] * 16, [4] * 16]
+
+
+def test_pi_rack_4_has_real_addresses_and_waits_for_the_keys():
+    nodes = shipped("pi-rack-4").nodes
+    assert {node.peer_id for node in nodes} == {None}
+    assert not any("127.0.0.1" in node.listen or node.listen.endswith("/0") for node in nodes)
+
+
+def test_the_places_of_the_keys_in_pi_rack_4_are_where_they_belong():
+    text = (FOLDER / "pi-rack-4.toml").read_text(encoding="utf-8")
+    keys = [Identity.from_seed(bytes([i]) * 32).peer_id for i in range(4)]
+    for key in keys:
+        text = text.replace('# peer_id = "12D3KooW…"', f'peer_id = "{key}"', 1)
+    assert [node.peer_id for node in parse_topology(text, "edited").nodes] == keys

@@ -21,7 +21,7 @@ def up(
     file: Annotated[Path, typer.Argument(help="Topology file.", show_default=False)],
     rounds: Annotated[int | None, typer.Option(min=1, max=1_000_000, help="Instead of the file's count.")] = None,
     seed: Annotated[int | None, typer.Option(min=0, max=2**63 - 1, help="Instead of the file's seed.")] = None,
-    out: Annotated[Path | None, typer.Option(help="New folder for the run. [default: runs/NAME-TIME]")] = None,
+    out: Annotated[Path | None, typer.Option(help="New folder for the run. (default: runs/NAME-TIME)")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print report.json on stdout; progress on stderr.")] = False,
 ) -> None:
     """Start every node of FILE as its own process, follow them, and leave a report.

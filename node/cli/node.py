@@ -16,7 +16,7 @@ from node.status import draw_status, read_status
 from overlay.topology import load_topology
 
 app = typer.Typer(help="One node on this device.", no_args_is_help=True)
-State = Annotated[Path | None, typer.Option(help="State folder. [default: NAME]", show_default=False)]
+State = Annotated[Path | None, typer.Option(help="State folder. (default: NAME)", show_default=False)]
 
 
 @app.command("init", epilog="Example: grapevine node init --name press-1 --state /var/lib/grapevine")

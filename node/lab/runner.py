@@ -97,7 +97,7 @@ class _Lab:
         view: View,
     ) -> None:
         self._topology = topology
-        self._text = dumps(topology)
+        self._order = ""  # the topology as the children get it
         self._folder = folder
         self._context = context
         self._progress = progress
@@ -135,6 +135,7 @@ class _Lab:
 
     async def _prepare(self) -> None:
         self._peers = make_keys(self._folder, self._topology)
+        self._order = dumps(self._topology.on_loopback(self._peers))
         self._say(f"dealing {self._topology.task.dataset} to {len(self._topology.nodes)} nodes")
         await trio.to_thread.run_sync(make_shards, self._folder, self._topology)
         self._say("starting the nodes")
@@ -167,7 +168,7 @@ class _Lab:
         self._progress.mark(name, "gave up")
 
     async def _start(self, name: str) -> ForkServerProcess:
-        order = NodeOrder(self._text, name, str(self._folder.path), tuple(self._peers.items()))
+        order = NodeOrder(self._order, name, str(self._folder.path), tuple(self._peers.items()))
         process = self._context.Process(target=be_node, args=(order,), name=name)
         await trio.to_thread.run_sync(process.start)
         self._processes[name] = process
@@ -177,7 +178,7 @@ class _Lab:
     async def _measure_baselines(self) -> None:
         self._say("training the baselines: all rows in one place, and every node alone")
         process = self._context.Process(
-            target=measure_baselines, args=(BaselineOrder(self._text, str(self._folder.path)),), name="baselines"
+            target=measure_baselines, args=(BaselineOrder(self._order, str(self._folder.path)),), name="baselines"
         )
         await trio.to_thread.run_sync(process.start)
         self._processes["baselines"] = process
@@ -235,7 +236,7 @@ class _Lab:
                 name=topology.name,
                 seed=topology.seed,
                 rounds=topology.rounds.count,
-                topology=self._text,
+                topology=dumps(topology),
                 nodes=tuple(NodeRecord(name=name, peer_id=self._peers.get(name)) for name in names),
                 edges=tuple((names[a], names[b]) for a, b in topology.edges()),
                 targets=topology.targets.model_dump(exclude_none=True),

@@ -58,7 +58,7 @@ class Session:
         """Hang up now; `reset` also drops what the peer did not take. The first reason counts."""
         if not self.reason:
             self.reason = reason
-            self._link.socket.shut(reset=reset)  # before the cancellation, so that nothing waits for the peer
+            self._link.socket.shut(reset=reset)
             self._scope.cancel()
 
     async def run(self) -> None:

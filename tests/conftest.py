@@ -6,8 +6,13 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 REPOSITORY = Path(__file__).resolve().parent.parent
+
+# No example is timed: how long one takes says more about what else the machine does than about the code.
+settings.register_profile("grapevine", deadline=None)
+settings.load_profile("grapevine")
 
 
 @pytest.fixture(scope="session")

@@ -12,6 +12,7 @@ from rich.console import Console
 
 from node.lab.progress import View
 from overlay.topology import load_topology
+from overlay.topology_schema import Targets
 
 app = typer.Typer(help="Run a whole testbed on this machine.", no_args_is_help=True)
 
@@ -28,7 +29,11 @@ def up(
 
     Exit 0: done. 1: a target of the file was missed, or a node gave up. 2: the input was wrong. 130: interrupted.
     """
-    topology = load_topology(file).with_overrides(rounds=rounds, seed=seed)
+    written = load_topology(file)
+    topology = written.with_overrides(rounds=rounds, seed=seed)
+    if topology.rounds.count < written.rounds.count and topology.targets != Targets():
+        sys.stderr.write(f"grapevine: the targets of {file} are for {written.rounds.count} rounds; not judged\n")
+        topology = topology.model_copy(update={"targets": Targets()})
     folder = out or Path("runs") / f"{topology.name}-{datetime.now().astimezone():%Y%m%dT%H%M%S}"
     # Here and not above: `--help` and the checks of the file should not wait for the lab's imports.
     from node.lab.report import build_report, missed_targets, summary_table, write_report  # noqa: PLC0415
@@ -46,7 +51,7 @@ def up(
         sys.stderr.write(f"grapevine: node {name} crashed for good; see {folder / name / 'node.log'}\n")
     missed = missed_targets(report)
     for target in missed:
-        sys.stderr.write(f"grapevine: target missed: {target}\n")
+        sys.stderr.write(f"grapevine: {target}\n")
     if run.interrupted:
         raise typer.Exit(130)
     if missed or run.gave_up:

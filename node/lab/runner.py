@@ -50,9 +50,9 @@ def run_lab(topology: Topology, out: Path, view: View) -> LabRun:
     Raises RunError when it cannot start or a node refuses its input. SIGINT and SIGTERM stop it in order.
     """
     began_at, began = time.time(), time.monotonic()
-    context = _fork_server()
     folder = RunFolder(out)
     make_folders(folder, topology)
+    context = _fork_server()
     progress = LabProgress(
         f"{topology.name}: {len(topology.nodes)} nodes, {topology.rounds.count} rounds",
         {node.name: NodeProgress(node.name, topology.rounds.count) for node in topology.nodes},

@@ -45,10 +45,12 @@ class Swarm:
     assessments: list[list[Assessment]] = field(default_factory=list)
 
     @classmethod
-    def of(cls, task: Task, split: Split, mixing: NDArray[np.float64], seed: int) -> Swarm:
+    def of(cls, task: Task, split: Split, mixing: NDArray[np.float64], seed: int, tested: int = 4096) -> Swarm:
+        """Only the first `tested` nodes are given the test set; in a clique all adopt the same average."""
         parts = partition_for(task, split.train, len(mixing), seed)
+        tests = [split.test if node < tested else None for node in range(len(mixing))]
         learners = [
-            Learner.from_task(task, split.train.take(rows), seed=seed, node=node, test=split.test)
+            Learner.from_task(task, split.train.take(rows), seed=seed, node=node, test=tests[node])
             for node, rows in enumerate(parts)
         ]
         return cls(learners, mixing)
@@ -71,7 +73,8 @@ class Swarm:
 
     def accuracy(self) -> float:
         """Mean test accuracy after the last round."""
-        return float(np.mean([assessment.test_accuracy for assessment in self.assessments[-1]]))
+        known = [assessment.test_accuracy for assessment in self.assessments[-1]]
+        return float(np.mean([accuracy for accuracy in known if accuracy is not None]))
 
     def rollbacks(self) -> list[tuple[int, int, str]]:
         """(round, node, reason) of every rollback."""

@@ -82,7 +82,7 @@ def test_missing_file_empty_file_and_unknown_column(folder):
     with pytest.raises(DataError, match="holds no rows"):
         load_dataset(f"adult:{folder}")
     (folder / "adult.data").unlink()
-    with pytest.raises(DataError, match="no file adult.data here"):
+    with pytest.raises(DataError, match=r"no file adult\.data here"):
         load_dataset(f"adult:{folder}")
     with pytest.raises(DataError, match="needs the folder"):
         load_dataset("adult")

@@ -35,7 +35,9 @@ def test_saving_replaces_and_leaves_no_draft(tmp_path):
 
 
 def test_a_pickle_is_never_loaded(tmp_path):
-    np.savez(tmp_path / "d.npz", features=np.array([{}], dtype=object), labels=np.zeros(1), classes=[], feature_names=[])
+    np.savez(
+        tmp_path / "d.npz", features=np.array([{}], dtype=object), labels=np.zeros(1), classes=[], feature_names=[]
+    )
     with pytest.raises(DataError, match="not a data set"):
         load_saved(tmp_path / "d.npz")
 

@@ -60,10 +60,14 @@ def test_preparing_data_imports_neither_torch_nor_scikit_learn():
         "from node.learning.partition import partition\n"
         "train = load_dataset('digits').train\n"
         "partition(train.labels, 'dirichlet', 8, 7)\n"
-        "sys.exit(' '.join(m for m in ('torch', 'sklearn', 'scipy', 'trio') if m in sys.modules))\n"
+        "sys.exit(' '.join(m for m in ('torch', 'sklearn', 'scipy', 'trio') if m in sys.modules) or 0)\n"
     )
     run = subprocess.run(
-        [sys.executable, "-c", script], cwd=Path(digits.__file__).parents[3], capture_output=True, text=True, check=False
+        [sys.executable, "-c", script],
+        cwd=Path(digits.__file__).parents[3],
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert (run.returncode, run.stderr.strip()) == (0, "")
 

@@ -70,5 +70,5 @@ def test_refuses_labels_and_images_that_do_not_fit(folder):
 def test_needs_a_folder_and_its_files(tmp_path):
     with pytest.raises(DataError, match="needs the folder"):
         load_dataset("mnist")
-    with pytest.raises(DataError, match="no file train-images-idx3-ubyte.gz or train-images-idx3-ubyte here"):
+    with pytest.raises(DataError, match=r"no file train-images-idx3-ubyte\.gz or train-images-idx3-ubyte here"):
         load_dataset(f"mnist:{tmp_path}")

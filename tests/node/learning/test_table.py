@@ -103,8 +103,14 @@ def test_a_constant_column_is_zero_not_infinite(write):
         ("a,label\n1,x\n2,x\n", "has 1 classes"),
         ("a,label\n1,x\n2,y\n", "2 rows are too few"),
         ('a,label\n1,"x\n2,y\n', r"t\.csv:3: not a comma-separated table"),
-        ("a,label\n" + "".join(f"{v},{v % 2}\n" for v in range(9)) + "inf,1\n", r"t\.csv:11: column 'a': 'inf' is beyond"),
-        ("a,label\n" + "".join(f"{v},{v % 2}\n" for v in range(99)) + "1O,1\n", r"t\.csv:101: column 'a' has 100 .*'1O'"),
+        (
+            "a,label\n" + "".join(f"{v},{v % 2}\n" for v in range(9)) + "inf,1\n",
+            r"t\.csv:11: column 'a': 'inf' is beyond",
+        ),
+        (
+            "a,label\n" + "".join(f"{v},{v % 2}\n" for v in range(99)) + "1O,1\n",
+            r"t\.csv:101: column 'a' has 100 .*'1O'",
+        ),
     ],
 )
 def test_errors_name_file_line_and_column(write, text, message):
@@ -134,7 +140,7 @@ def test_unreadable_files(tmp_path, name):
     with pytest.raises(DataError, match="no such file"):
         load_dataset(f"csv:{tmp_path / name}")
     (tmp_path / name).write_bytes(b"\xff\xfe\x1f\x8b")
-    with pytest.raises(DataError, match="UTF-8|cannot be read"):
+    with pytest.raises(DataError, match=r"UTF-8|cannot be read"):
         load_dataset(f"csv:{tmp_path / name}")
 
 

@@ -86,10 +86,13 @@ class Shard:
 
 
 def concatenate(datasets: Sequence[Dataset]) -> Dataset:
-    """All rows of datasets of the same classes and features, in order; groups are dropped."""
+    """All rows of datasets of the same classes and features, in order; groups are dropped. Else `DataError`."""
     first = datasets[0]
     if any(d.classes != first.classes or d.feature_names != first.feature_names for d in datasets):
-        raise ValueError("only data sets of the same classes and features can be joined")
+        raise DataError(
+            "the nodes' data sets have different classes, columns or categories",
+            "Give every node's file the same columns, and rows of every class and category.",
+        )
     return Dataset(
         features=np.concatenate([d.features for d in datasets]),
         labels=np.concatenate([d.labels for d in datasets]),

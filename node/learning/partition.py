@@ -10,9 +10,8 @@ from difflib import get_close_matches
 import numpy as np
 from numpy.typing import NDArray
 
-from node.learning.dataset import Dataset, Indices
+from node.learning.dataset import Indices
 from node.learning.errors import PartitionError
-from overlay.topology_schema import Task
 
 LEAST_ROWS = 2
 """A node needs one row to train on and one to hold out."""
@@ -61,19 +60,6 @@ def partition(
             hint = f"Did you mean {near[0]!r}?" if near else f"Known are {', '.join(KINDS)}."
             raise PartitionError(f"no partition {kind!r}", hint)
     return tuple(np.sort(part).astype(np.int64) for part in parts)
-
-
-def partition_for(task: Task, train: Dataset, nodes: int, seed: int) -> tuple[Indices, ...]:
-    """`partition` as a topology's task asks for it; `train` was loaded with the task's column."""
-    return partition(
-        train.labels,
-        task.partition,
-        nodes,
-        seed,
-        alpha=task.alpha,
-        shards_per_node=task.shards_per_node,
-        groups=train.groups,
-    )
 
 
 def dirichlet(labels: NDArray[np.int64], nodes: int, alpha: float, rng: np.random.Generator) -> list[Indices]:

@@ -68,7 +68,7 @@ def _plausible(table: NDArray[np.float64]) -> bool:
 
 
 def _table_by_scikit_learn() -> NDArray[np.float64]:
-    from sklearn.datasets import load_digits  # slow, and only for an unusual installation
+    from sklearn.datasets import load_digits  # noqa: PLC0415 - slow, and rarely needed
 
     digits = load_digits()
     return np.column_stack([digits.data, digits.target]).astype(np.float64)

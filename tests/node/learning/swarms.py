@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from node.learning.data import Dataset, Split, load_dataset
 from node.learning.learner import Assessment, Learner
-from node.learning.partition import partition_for
+from node.learning.partition import partition
 from overlay.topology_schema import Task
 
 
@@ -47,7 +47,7 @@ class Swarm:
     @classmethod
     def of(cls, task: Task, split: Split, mixing: NDArray[np.float64], seed: int, tested: int = 4096) -> Swarm:
         """Only the first `tested` nodes are given the test set; in a clique all adopt the same average."""
-        parts = partition_for(task, split.train, len(mixing), seed)
+        parts = partition(split.train.labels, task.partition, len(mixing), seed, alpha=task.alpha)
         tests = [split.test if node < tested else None for node in range(len(mixing))]
         learners = [
             Learner.from_task(task, split.train.take(rows), seed=seed, node=node, test=tests[node])

@@ -7,7 +7,10 @@ from node.learning.data import load_dataset
 from node.learning.errors import DataError
 from node.learning.loaders import adult
 
-ROW = "39, State-gov, 77516, Bachelors, 13, Never-married, Adm-clerical, Not-in-family, White, Male, 2174, 0, 40, ?, <=50K"
+ROW = (
+    "39, State-gov, 77516, Bachelors, 13, Never-married, Adm-clerical, Not-in-family, White, Male, "
+    "2174, 0, 40, ?, <=50K"
+)
 RICH = ROW.replace("<=50K", ">50K").replace("39,", "55,", 1).replace("State-gov", "?")
 
 

@@ -6,7 +6,7 @@ import pytest
 from node.learning.baselines import centralised, local_only
 from node.learning.data import Shard, deal
 from node.learning.learner import Learner
-from node.learning.partition import partition_for
+from node.learning.partition import partition
 from overlay.topology_schema import Task
 
 from .swarms import blobs, digits
@@ -50,6 +50,6 @@ def test_progress_counts_every_round_of_every_node():
 
 def test_digits_central_is_good_and_alone_is_not():
     split = digits()
-    shards = deal(split.train, partition_for(Task(), split.train, 8, 7), 0.15, 7)
+    shards = deal(split.train, partition(split.train.labels, "dirichlet", 8, 7), 0.15, 7)
     assert centralised(Task(), shards, split.test, rounds=30, seed=7) >= 0.965
     assert 0.5 < np.mean(local_only(Task(), shards, split.test, rounds=30, seed=7)) < 0.8

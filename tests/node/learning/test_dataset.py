@@ -111,7 +111,7 @@ def test_concatenate_keeps_order_and_refuses_strangers():
     whole = blobs()
     again = concatenate([whole.take(np.arange(50)), whole.take(np.arange(50, 120))])
     assert np.array_equal(again.features, whole.features)
-    with pytest.raises(ValueError, match="same classes"):
+    with pytest.raises(DataError, match="different classes"):
         concatenate([whole, replace(whole, classes=("a", "b", "z"))])
 
 

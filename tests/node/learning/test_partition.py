@@ -3,10 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from node.learning.data import load_dataset
 from node.learning.errors import PartitionError
-from node.learning.partition import partition, partition_for
-from overlay.topology_schema import Task
+from node.learning.partition import partition
 
 LABELS = np.repeat(np.arange(10), 100)
 
@@ -91,10 +89,5 @@ def test_what_cannot_be_dealt_is_refused_with_the_bound(kind, nodes, options, me
         partition(LABELS, kind, nodes, 1, **options)
 
 
-def test_a_task_is_dealt_as_it_says():
-    train = load_dataset("digits", column="label").train
-    by_label = partition_for(Task(partition="column", column="label"), train, 10, 1)
-    assert all(len(np.unique(train.labels[part])) == 1 for part in by_label)
-    mild, harsh = (partition_for(Task(alpha=alpha), train, 4, 1) for alpha in (100.0, 0.01))
-    assert max(map(len, mild)) - min(map(len, mild)) < max(map(len, harsh)) - min(map(len, harsh))
-    assert np.array_equal(partition_for(Task(partition="local"), train, 1, 1)[0], np.arange(len(train)))
+def test_local_is_everything_to_the_one_node():
+    assert np.array_equal(partition(LABELS, "local", 1, 1)[0], np.arange(1000))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import struct
+from contextlib import suppress
 from dataclasses import dataclass
 
 import trio
@@ -46,10 +47,11 @@ class Socket(IRawConnection):
         # The heartbeat finds a silent peer. This finds, as early, a path on which our own bytes stay unacknowledged.
         idle_s = max(1, round(silence_s))
         values = (idle_s, max(1, idle_s // 4), 4, idle_s * 1000)
-        self._stream.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-        for name, value in zip(_TIMEOUT_OPTIONS, values, strict=True):
-            if hasattr(socket, name):
-                self._stream.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
+        with suppress(OSError):  # of a connection that is gone already; the first read says so
+            self._stream.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+            for name, value in zip(_TIMEOUT_OPTIONS, values, strict=True):
+                if hasattr(socket, name):
+                    self._stream.setsockopt(socket.IPPROTO_TCP, getattr(socket, name), value)
 
     def charge(self, meter: Meter) -> None:
         """Count on `meter` from now on, and what was counted so far as well: the peer behind this is known."""
@@ -111,7 +113,8 @@ class Socket(IRawConnection):
 def shut_stream(stream: trio.SocketStream, *, reset: bool) -> None:
     """Close a stream at once, with a TCP reset where asked: it leaves no state behind on our side."""
     if reset and stream.socket.fileno() >= 0:
-        stream.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
+        with suppress(OSError):  # of a connection that is gone already
+            stream.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
     stream.socket.close()  # wakes whoever waits on it
 
 

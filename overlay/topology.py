@@ -110,13 +110,15 @@ class Topology(Section):
         """Who averages with whom in each round."""
         return committee_plan(self.consensus, self.names, self._edges, self.seed)
 
-    def with_overrides(self, rounds: int | None = None, seed: int | None = None) -> Self:
-        """A copy with another number of rounds or seed; a drawn graph is drawn anew. Raises `TopologyError`."""
+    def with_overrides(self, rounds: int | None = None, seed: int | None = None, dataset: str | None = None) -> Self:
+        """A copy with another number of rounds, seed or data set; a drawn graph is drawn anew. Raises `TopologyError`."""
         raw = self._raw()
         if rounds is not None:
             raw["rounds"]["count"] = rounds
         if seed is not None:
             raw["seed"] = seed
+        if dataset is not None:
+            raw["task"]["dataset"] = dataset
         return self.of(raw, self.name)
 
     def on_loopback(self, peer_ids: Mapping[str, PeerId]) -> Self:

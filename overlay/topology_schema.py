@@ -115,7 +115,7 @@ class Task(Section):
     """L2 penalty."""
     holdout: float = Field(default=0.15, ge=0.01, le=0.5)
     """Share of a node's own data that judges champion and challenger, never trained on."""
-    promote_margin: float = Field(default=0.0, ge=0, lt=1)
+    promote_margin: float = Field(default=0.01, ge=0, lt=1)
     """An average becomes champion when its holdout loss is lower than the champion's by this share."""
     rollback_margin: float = Field(default=0.5, gt=0, le=1000)
     """How much worse an average may stay on the holdout, as a share of a blind guess's loss."""

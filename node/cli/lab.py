@@ -22,6 +22,7 @@ def up(
     file: Annotated[Path, typer.Argument(help="Topology file.", show_default=False)],
     rounds: Annotated[int | None, typer.Option(min=1, max=1_000_000, help="Instead of the file's count.")] = None,
     seed: Annotated[int | None, typer.Option(min=0, max=2**63 - 1, help="Instead of the file's seed.")] = None,
+    dataset: Annotated[str | None, typer.Option(help="Instead of the file's: digits, adult:DIR, csv:FILE …")] = None,
     out: Annotated[Path | None, typer.Option(help="New folder for the run. (default: runs/NAME-TIME)")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print report.json on stdout; progress on stderr.")] = False,
 ) -> None:
@@ -30,7 +31,7 @@ def up(
     Exit 0: done. 1: a target of the file was missed, or a node gave up. 2: the input was wrong. 130: interrupted.
     """
     written = load_topology(file)
-    topology = written.with_overrides(rounds=rounds, seed=seed)
+    topology = written.with_overrides(rounds=rounds, seed=seed, dataset=dataset)
     if topology.rounds.count < written.rounds.count and topology.targets != Targets():
         sys.stderr.write(f"grapevine: the targets of {file} are for {written.rounds.count} rounds; not judged\n")
         topology = topology.model_copy(update={"targets": Targets()})

@@ -28,7 +28,7 @@ def missing() -> list[str]:
             f"Python >= 3.11 (this is {sys.version.split()[0]}; make PYTHON=/path/to/python3.11 picks another)"
         )
     try:
-        import ensurepip  # noqa: F401, PLC0415 - Debian splits venv off; ensurepip is what then lacks
+        import ensurepip  # noqa: F401 - Debian splits venv off; ensurepip is what then lacks
     except ImportError:
         wants.append("the venv module of python3")
     compiler = shutil.which("cc") or shutil.which("gcc") or shutil.which("clang")

@@ -9,7 +9,7 @@ from overlay.topology import dumps, load_topology, parse_topology
 
 FOLDER = Path(__file__).parents[2] / "topologies"
 FILES = sorted(FOLDER.glob("*.toml"))
-SHIPPED = {"plant-8", "ring-8", "cliques-16", "grid-16", "pi-rack-4"}
+SHIPPED = {"adult-8", "plant-8", "ring-8", "cliques-16", "grid-16", "pi-rack-4"}
 
 
 def shipped(name):

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import random
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,6 +24,7 @@ from node.state import Checkpoint, StateFolder
 from overlay.discovery import AddressBook
 from overlay.libp2p_transport import TransportLimits, open_libp2p_transport
 from overlay.topology import Topology
+from overlay.transport import Transport
 from overlay.wire import Greeting, Limits
 
 
@@ -99,14 +101,17 @@ async def run_node(spec: NodeSpec, identity: Identity, *, stop: Callable[[], Awa
     roster = roster_of(spec)
     me = spec.topology.nodes[spec.topology.index(spec.name)]
     with journal.Journal.open(spec.journal) as book:
-        async with open_libp2p_transport(
-            identity,
+        async with _listening(
+            open_libp2p_transport(
+                identity,
+                me.listen,
+                roster.peers,
+                spec.book,
+                Greeting(swarm=swarm, layout=learner.layout),
+                limits=TransportLimits(wire=Limits(max_body=4 * learner.parameters)),
+                rng=random.Random(os.urandom(16)),
+            ),
             me.listen,
-            roster.peers,
-            spec.book,
-            Greeting(swarm=swarm, layout=learner.layout),
-            limits=TransportLimits(wire=Limits(max_body=4 * learner.parameters)),
-            rng=random.Random(os.urandom(16)),
         ) as transport:
             spec.book.publish(identity.peer_id, transport.address)
             book.write(
@@ -137,6 +142,19 @@ async def run_node(spec: NodeSpec, identity: Identity, *, stop: Callable[[], Awa
             reason = await _run_until(runtime, first_round, stop)
         times = os.times()
         book.write(journal.Stopped(at=time.time(), reason=reason, cpu_s=times.user + times.system))
+
+
+@asynccontextmanager
+async def _listening(opening: AbstractAsyncContextManager[Transport], address: str) -> AsyncIterator[Transport]:
+    """`opening`, with its refusal to listen as an error of the input. Errors of the body come in groups, not here."""
+    try:
+        async with opening as transport:
+            yield transport
+    except OSError as error:
+        raise RunError(
+            f"cannot listen at {address}: {error.strerror or error}",
+            "Give this node a `listen` of this device, on a port that nothing else uses.",
+        ) from error
 
 
 async def _run_until(runtime: Runtime, first_round: int, stop: Callable[[], Awaitable[str]]) -> str:

@@ -35,7 +35,7 @@ def run_device(topology: Topology, name: str, state: StateFolder, file: Path) ->
             state=state,
             journal=state.path / "journal.jsonl",
             peers=peers,
-            book=StaticBook({peers[node.name]: node.listen for node in topology.nodes}),
+            book=book_of(topology, peers, file),
             shard=own_rows(topology, name),
         )
 
@@ -51,6 +51,14 @@ def run_device(topology: Topology, name: str, state: StateFolder, file: Path) ->
 
         with plain_user_errors():
             trio.run(main)
+
+
+def book_of(topology: Topology, peers: Mapping[str, PeerId], file: Path) -> StaticBook:
+    """Where each node is, from the file."""
+    try:
+        return StaticBook({peers[node.name]: node.listen for node in topology.nodes})
+    except ValueError as error:
+        raise RunError(f"{file}: {error}", "Give every [[node]] a `listen` that the others can dial.") from error
 
 
 def peers_of(topology: Topology, file: Path) -> Mapping[str, PeerId]:

@@ -31,6 +31,26 @@ def write_atomically(path: Path, data: bytes, *, mode: int = 0o644, durable: boo
         _sync_folder(path.parent)
 
 
+def create_once(path: Path, data: bytes, *, mode: int) -> bool:
+    """Make `path` with `data`, whole and durable; False, and nothing done, where it exists. Of two at once one wins."""
+    draft = path.with_name(f"{path.name}.{secrets.token_hex(4)}.new")
+    write_atomically(draft, data, mode=mode)
+    try:
+        os.link(draft, path)
+    except FileExistsError:
+        return False
+    finally:
+        draft.unlink()
+    _sync_folder(path.parent)
+    return True
+
+
+def sweep(folder: Path) -> None:
+    """Remove the drafts that a kill -9 left. Only for the one process that writes to `folder`."""
+    for draft in folder.glob(".*.tmp"):
+        draft.unlink(missing_ok=True)
+
+
 def _sync_folder(path: Path) -> None:
     descriptor = os.open(path, os.O_RDONLY)
     try:
@@ -42,7 +62,8 @@ def _sync_folder(path: Path) -> None:
 def read_bounded(path: Path, limit_bytes: int) -> bytes:
     """The content of `path`, or ValueError when it is larger than `limit_bytes`."""
     with path.open("rb") as file:
-        data = file.read(limit_bytes + 1)
+        # By its size first: a read of the limit would reserve that much, however short the file is.
+        data = file.read(min(os.fstat(file.fileno()).st_size, limit_bytes) + 1)
     if len(data) > limit_bytes:
         raise ValueError(f"{path} is larger than {limit_bytes} bytes")
     return data

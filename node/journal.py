@@ -13,11 +13,17 @@ from typing import IO, Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
+Share = Annotated[float, Field(ge=0, le=1)]
+Seconds = Annotated[float, Field(ge=0, le=1e10)]
+Count = Annotated[int, Field(ge=0, le=2**62)]
+Figure = Annotated[float, Field(ge=-1e30, le=1e30)]
+"""Bounds that no run reaches: a journal is a file, and whoever adds its figures up must not overflow."""
+
 
 class _Event(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False)
 
-    at: float
+    at: Seconds
 
 
 class Started(_Event):
@@ -30,12 +36,12 @@ class Started(_Event):
     address: str
     neighbours: dict[str, str]
     """Name → PeerId of everybody on the peer list."""
-    parameters: int
-    round: int
-    rounds: int
+    parameters: Count
+    round: Count
+    rounds: Count
     resumed: bool
-    champion_version: int
-    holdout_accuracy: float | None = None
+    champion_version: Count
+    holdout_accuracy: Share | None = None
     """Of the champion, at start."""
 
 
@@ -43,8 +49,8 @@ class Ready(_Event):
     """The first round begins: every neighbour is up, or the wait for them is over."""
 
     type: Literal["ready"] = "ready"
-    up: int
-    expected: int
+    up: Count
+    expected: Count
 
 
 class Connected(_Event):
@@ -53,7 +59,7 @@ class Connected(_Event):
     type: Literal["connected"] = "connected"
     peer: str
     """A node name, as everywhere in the journal where the peer is on the list."""
-    up: int
+    up: Count
     """How many neighbours are up now."""
 
 
@@ -63,14 +69,14 @@ class Disconnected(_Event):
     type: Literal["disconnected"] = "disconnected"
     peer: str
     reason: str
-    up: int
+    up: Count
 
 
 class RoundClosed(_Event):
     """One round is over. `void` means that no quorum was present and the node kept its own vector."""
 
     type: Literal["round"] = "round"
-    round: int
+    round: Count
     """0 is the first."""
     outcome: Literal["averaged", "void"]
     present: tuple[str, ...]
@@ -78,42 +84,42 @@ class RoundClosed(_Event):
     absent: tuple[str, ...]
     deadline_missed: tuple[str, ...] = ()
     """Of the absent, those that the round waited for until a deadline."""
-    skipped: int = 0
+    skipped: Count = 0
     """Rounds jumped over to catch up with the committee just before this one."""
-    train_s: float
-    exchange_s: float
-    round_s: float
+    train_s: Seconds
+    exchange_s: Seconds
+    round_s: Seconds
     """From the start of training to the end of assessment."""
-    loss: float | None
+    loss: Figure | None
     """Mean training loss; None where nothing was trained."""
-    holdout_loss: float | None
-    holdout_accuracy: float | None
-    test_accuracy: float | None = None
+    holdout_loss: Figure | None
+    holdout_accuracy: Share | None
+    test_accuracy: Share | None = None
     """On the lab's global test set; None outside the lab."""
-    consensus_distance: float | None
+    consensus_distance: Figure | None
     """sqrt(sum_j w_ij |x_j - x_i|^2) over the vectors averaged, before averaging; None in a void round."""
-    bytes_sent: int
+    bytes_sent: Count
     """Since the round before closed, all peers, encryption and framing included."""
-    bytes_received: int
-    champion_version: int
+    bytes_received: Count
+    champion_version: Count
 
 
 class Promoted(_Event):
     """A challenger became champion."""
 
     type: Literal["promoted"] = "promoted"
-    round: int
-    version: int
-    holdout_loss: float
-    previous_holdout_loss: float | None
+    round: Count
+    version: Count
+    holdout_loss: Figure
+    previous_holdout_loss: Figure | None
 
 
 class RolledBack(_Event):
     """The champion became the working model again."""
 
     type: Literal["rolled_back"] = "rolled_back"
-    round: int
-    to_version: int
+    round: Count
+    to_version: Count
     reason: str
 
 
@@ -124,14 +130,14 @@ class Refused(_Event):
     peer: str | None
     address: str
     reason: str
-    count: int
+    count: Count
 
 
 class Faulted(_Event):
     """Evidence: a peer sent, in a well-formed message, what no honest peer sends."""
 
     type: Literal["faulted"] = "faulted"
-    round: int
+    round: Count
     peer: str
     reason: str
 
@@ -140,7 +146,7 @@ class Finished(_Event):
     """All rounds are done; the node keeps answering until it is told to stop."""
 
     type: Literal["finished"] = "finished"
-    rounds: int
+    rounds: Count
 
 
 class Stopped(_Event):
@@ -148,7 +154,7 @@ class Stopped(_Event):
 
     type: Literal["stopped"] = "stopped"
     reason: str
-    cpu_s: float | None = None
+    cpu_s: Seconds | None = None
     """Processor time of the process, user and system; None in a simulation."""
 
 
@@ -218,23 +224,28 @@ def read(path: Path) -> list[Event]:
 
 
 class Follower:
-    """Reads a journal that grows. `poll` yields what is complete since the last call; a missing file yields nothing."""
+    """Reads a journal that grows, in bounded memory whatever is in the file."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._offset = 0
+        self.torn_lines = 0
+        """Complete lines so far that are no event."""
 
     def poll(self) -> Iterator[Event]:
-        """The events of the lines completed since the last call."""
+        """The events of the lines completed since the last call; of a missing file, none."""
         try:
-            with self._path.open("rb") as file:
-                file.seek(self._offset)
-                data = file.read()
-        except FileNotFoundError:
+            file = self._path.open("rb")
+        except (FileNotFoundError, NotADirectoryError):
             return
-        complete = data.rfind(b"\n") + 1
-        self._offset += complete
-        for line in data[:complete].split(b"\n"):
-            event = parse(line) if line else None
-            if event is not None:
-                yield event
+        with file:
+            file.seek(self._offset)
+            while line := file.readline(MAX_LINE_BYTES + 1):
+                if not line.endswith(b"\n") and len(line) <= MAX_LINE_BYTES:
+                    return  # not complete yet
+                self._offset += len(line)
+                event = parse(line)
+                if event is not None:
+                    yield event
+                elif line.strip():
+                    self.torn_lines += 1

@@ -13,16 +13,17 @@ from overlay.topology import Topology
 def load_task(topology: Topology, source: str | None = None) -> Split:
     """The data set of `topology`, or of one device's own `source`. Raises DataError."""
     task = topology.task
-    return load_dataset(source or task.dataset, label=task.label, column=task.column)
+    return load_dataset(source or task.dataset, label=task.label, column=task.column, classes=task.classes)
 
 
 def own_rows(topology: Topology, name: str) -> Dataset:
-    """The training rows of one node: all of its own file, or its part of the common data set.
+    """The rows of one node: all of its own file, or its part of the common data set's training rows.
 
     Every device works its part out alone, and they agree: the partition follows from the seed.
     """
     if topology.task.partition == "local":
-        return load_task(topology, topology.node(name).data).train
+        split = load_task(topology, topology.node(name).data)
+        return concatenate([split.train, split.test])  # no global test set outside the lab
     split = load_task(topology)
     return split.train.take(_parts(topology, split.train)[topology.index(name)])
 

@@ -35,13 +35,15 @@ from overlay.transport import Event as TransportEvent
 from overlay.transport import PeerDown, PeerUp, Received, Refused, Transport
 
 T = TypeVar("T")
+HURRY = 0.1
+"""Share of a deadline that a node which comes late still waits for the rest of its neighbours to connect."""
 
 
 class Learner(Protocol):
     """What the loop asks of the learning room."""
 
-    def train(self, round: int) -> Trained:  # noqa: A002 - the glossary's word
-        """Local epochs on the node's own data."""
+    def train(self, round: int, pulse: Callable[[], None]) -> Trained:  # noqa: A002 - the glossary's word
+        """Local epochs on the node's own data. `pulse` is called between batches and may raise to end it."""
 
     def vector(self) -> Vector:
         """The working model, shape (d,)."""
@@ -112,13 +114,12 @@ class Runtime:
     async def run(self, first_round: int) -> None:
         """Run the rounds from `first_round` on, then linger. Ends only by cancellation."""
         await self._gather()
-        number, skipped = first_round, 0
+        number = first_round
         while number < self._terms.rounds:
-            ahead = self._ahead_of(number)
-            if ahead is not None:
-                number, skipped = ahead, skipped + ahead - number
-            if await self._play(number, skipped):
-                number, skipped = number + 1, 0
+            number = await self._play(number) + 1
+        if self._round is None:
+            # Started again after its last round: what it ended with is its word for peers that are behind.
+            self._begin(self._open_round(self._terms.rounds - 1))
         self._record(journal.Finished(at=self._wall_clock(), rounds=self._terms.rounds))
         while True:
             self._hear(await self._transport.next_event())
@@ -126,25 +127,34 @@ class Runtime:
     # --- the stages of a round ------------------------------------------------------------------------------------
 
     async def _gather(self) -> None:
-        with trio.move_on_after(self._terms.deadline_s):
+        """Wait until all neighbours are up. Once one speaks of a round it is we who are late: then not for long."""
+        with trio.move_on_after(self._terms.deadline_s) as patience:
             while self._up != self._roster.peers:
                 self._hear(await self._transport.next_event())
+                if any(self._mailbox.latest(peer) is not None for peer in self._up):
+                    hurry = trio.current_time() + HURRY * self._terms.deadline_s
+                    patience.deadline = min(patience.deadline, hurry)
         self._record(journal.Ready(at=self._wall_clock(), up=len(self._up), expected=len(self._roster.peers)))
 
-    async def _play(self, number: int, skipped: int) -> bool:
-        """One round. False when it was abandoned because the committee is further ahead."""
-        self._number = number
+    async def _play(self, first: int) -> int:
+        """Train once and close one round: `first`, or where the committee is by then. The number of the round closed.
+
+        Who trains longer than the others wait comes late for every round that was open when it began. It joins the
+        round that they are about to open instead of training again for one that will have passed as well.
+        """
+        self._number = first
         began = trio.current_time()
-        trained = await self._meanwhile(lambda: self._learner.train(number))
+        trained = await self._meanwhile(lambda: self._learner.train(first, self._compute.check_cancelled))
         trained_at = trio.current_time()
-        outcome = await self._exchange(self._open_round(number))
-        if outcome is None:
-            return False
+        number, outcome = first, None
+        while outcome is None:
+            number = self._number = self._ahead_of(number) or number
+            outcome = await self._exchange(self._open_round(number))
         closed_at = trio.current_time()
         assessment = await self._meanwhile(lambda: self._settle(outcome, number))
         self._record_round(
             number,
-            skipped,
+            number - first,
             outcome,
             trained,
             assessment,
@@ -152,7 +162,7 @@ class Runtime:
             exchange_s=closed_at - trained_at,
             round_s=trio.current_time() - began,
         )
-        return True
+        return number
 
     def _open_round(self, number: int) -> Round:
         order = self._roster.order
@@ -175,12 +185,7 @@ class Runtime:
 
     async def _exchange(self, round_: Round) -> Outcome | None:
         """Drive `round_` to its outcome; None when the committee turns out to be further ahead."""
-        self._round = round_
-        self._wake_at = float("inf")
-        self._perform(round_.start(trio.current_time()))
-        for phase in range(round_.phase_count):
-            for peer, early in self._mailbox.take(round_.number, phase).items():
-                self._deliver(Heard(peer, early))
+        self._begin(round_)
         while round_.outcome is None:
             # One scope a deadline, not one an event: a scope costs as much as an event.
             with trio.move_on_at(self._wake_at) as alarm:
@@ -194,6 +199,15 @@ class Runtime:
             self._liveness.missed(peer, trio.current_time())
         return round_.outcome
 
+    def _begin(self, round_: Round) -> None:
+        self._round = round_
+        self._wake_at = float("inf")
+        # Before the start: a round that knows of nobody's word yet, and that all have passed by, is void at once.
+        for phase in range(round_.phase_count):
+            for peer, early in self._mailbox.take(round_.number, phase).items():
+                self._deliver(Heard(peer, early))
+        self._perform(round_.start(trio.current_time()))
+
     def _settle(self, outcome: Outcome, number: int) -> Assessment:
         """In the compute thread: nothing here touches what the loop owns."""
         assessment = self._learner.adopt(outcome.vector, number, averaged=outcome.averaged)
@@ -201,9 +215,12 @@ class Runtime:
         return assessment
 
     def _ahead_of(self, number: int) -> int | None:
-        """The round to jump to, when the committee is further than one round ahead of `number`."""
-        target = min(self._mailbox.target_round(number, self._up), self._terms.rounds - 1)
-        return target if target > number else None
+        """The round to join when most of the committee is more than one further than `number`.
+
+        One beyond theirs: by the time our word arrives they have closed theirs, and the next is in their mailbox.
+        """
+        target = self._mailbox.target_round(number, self._up)
+        return None if target <= number else min(target + 1, self._terms.rounds - 1)
 
     # --- hearing and doing ----------------------------------------------------------------------------------------
 
@@ -234,6 +251,8 @@ class Runtime:
                 self._liveness.up(peer, now)
                 self._record(journal.Connected(at=self._wall_clock(), peer=self._roster.names[peer], up=len(self._up)))
                 self._deliver(Up(peer))
+                if peer not in self._liveness.waited_for():
+                    self._deliver(Down(peer))  # sent what it may have missed, and still not waited for
             case PeerDown(peer, reason):
                 self._up.discard(peer)
                 self._liveness.down(peer, now)

@@ -20,7 +20,7 @@ import msgpack
 
 from crypto.identity import Identity, IdentityError, decode_key_file, encode_key_file
 from node.errors import StateError
-from node.files import read_bounded, write_atomically
+from node.files import create_once, read_bounded, sweep, write_atomically
 
 Value = bytes | int | float | str | None
 MAGIC = b"grapevine-checkpoint-1\n"
@@ -59,9 +59,8 @@ class StateFolder:
         """Make the key. Raises StateError when there is one: a key is never overwritten."""
         self._make_folder()
         identity = Identity.generate(os.urandom)
-        if self.key_path.exists():
+        if not create_once(self.key_path, encode_key_file(identity), mode=0o600):
             raise StateError(f"{self.key_path} exists already", "Use it, or name another folder with --state.")
-        write_atomically(self.key_path, encode_key_file(identity), mode=0o600)
         return identity
 
     def load_identity(self) -> Identity:
@@ -104,6 +103,7 @@ class StateFolder:
             file.truncate(0)
             file.write(str(os.getpid()).encode())
             file.flush()
+            sweep(self.path)
             yield
 
     # --- the checkpoint -------------------------------------------------------------------------------------------

@@ -13,6 +13,7 @@ from rich.text import Text
 
 from node import journal
 from node.errors import StateError
+from node.words import plain
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +96,7 @@ def read_status(folder: Path) -> Status:
             f"{folder} holds no journal", "Give the --state folder of `node start`, or RUN/NAME of a lab run."
         )
     status = Status()
-    for event in journal.read(path):
+    for event in journal.Follower(path).poll():
         status = status.after(event)
     locks = (folder / "lock", folder / "state" / "lock")
     running = any(_is_held(lock) for lock in locks)
@@ -128,13 +129,13 @@ def draw_status(status: Status) -> Group:
         table.add_row("consensus", f"distance {status.consensus_distance:.3g}")
     table.add_row("traffic", f"{status.bytes_sent:,} bytes sent, {status.bytes_received:,} received")
     for peer, count in status.deadlines_missed.items():
-        table.add_row("waited for", f"{peer}: {count} deadlines in vain")
+        table.add_row("waited for", f"{plain(peer)}: {count} deadlines in vain")
     if status.refused:
-        table.add_row("refused", f"{status.refused}, last: {status.last_refusal}")
+        table.add_row("refused", f"{status.refused}, last: {plain(status.last_refusal or '')}")
     if status.faults:
         table.add_row("faults", str(status.faults))
-    table.add_row("address", status.address)
-    return Group(Text(status.name or "a node that never started", style="bold"), table)
+    table.add_row("address", plain(status.address))
+    return Group(Text(plain(status.name) or "a node that never started", style="bold"), table)
 
 
 def _seconds(value: float | None) -> str:

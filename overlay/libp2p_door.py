@@ -15,6 +15,7 @@ from overlay.libp2p_limits import TransportLimits
 from overlay.transport import Refused
 
 TOO_FAST: Final = "connections faster than this node takes them up"
+_MAX_HOSTS: Final = 1024
 TOO_MANY: Final = "too many connections that prove no identity"
 
 
@@ -26,6 +27,32 @@ class Knock:
     since: float
 
 
+class _Bucket:
+    """A token bucket: `upgrades_per_s`, `upgrades_burst` at most."""
+
+    def __init__(self, limits: TransportLimits, now: float) -> None:
+        self._rate = limits.upgrades_per_s
+        self._burst = float(limits.upgrades_burst)
+        self._tokens = self._burst
+        self._counted_at = now
+
+    def take(self, now: float) -> bool:
+        """Whether there was a token."""
+        self._fill(now)
+        if self._tokens < 1:
+            return False
+        self._tokens -= 1
+        return True
+
+    def give_back(self) -> None:
+        """What was taken was not used."""
+        self._tokens += 1
+
+    def _fill(self, now: float) -> None:
+        self._tokens = min(self._tokens + (now - self._counted_at) * self._rate, self._burst)
+        self._counted_at = now
+
+
 class Door:
     """Counts half-open connections, overall and by host.
 
@@ -33,23 +60,23 @@ class Door:
     who stall cannot keep out those who do not, and one host cannot use up the places of another.
     """
 
-    def __init__(self, limits: TransportLimits, now: float) -> None:
+    def __init__(self, limits: TransportLimits) -> None:
         self._limits = limits
         self._inside: dict[Knock, None] = {}  # in the order of arrival
         self._of_host: Counter[str] = Counter()
-        self._tokens = float(limits.upgrades_burst)
-        self._counted_at = now
+        self._buckets: dict[str, _Bucket] = {}
 
     def knock(self, host: str, now: float) -> tuple[Knock | None, Knock | None, str]:
         """A connection from `host`: (its place or None, who must leave for it, why somebody is turned away)."""
-        if not self._has_token(now):
+        bucket = self._bucket(host, now)
+        if not bucket.take(now):
             return None, None, TOO_FAST
         victim = self._crowded_by(host)
         if victim is not None and now - victim.since < self._limits.half_open_grace_s:
+            bucket.give_back()
             return None, None, TOO_MANY
         if victim is not None:
             self.leave(victim)
-        self._tokens -= 1
         place = Knock(host, now)
         self._inside[place] = None
         self._of_host[host] += 1
@@ -63,11 +90,13 @@ class Door:
             if not self._of_host[place.host]:
                 del self._of_host[place.host]
 
-    def _has_token(self, now: float) -> bool:
-        gained = (now - self._counted_at) * self._limits.upgrades_per_s
-        self._tokens = min(self._tokens + gained, float(self._limits.upgrades_burst))
-        self._counted_at = now
-        return self._tokens >= 1
+    def _bucket(self, host: str, now: float) -> _Bucket:
+        """The bucket of `host`: a flood from one address does not spend what the others have."""
+        bucket = self._buckets.pop(host, None) or _Bucket(self._limits, now)
+        if len(self._buckets) >= _MAX_HOSTS:
+            del self._buckets[next(iter(self._buckets))]  # whoever knocked longest ago
+        self._buckets[host] = bucket
+        return bucket
 
     def _crowded_by(self, host: str) -> Knock | None:
         if self._of_host[host] >= self._limits.half_open_per_address:

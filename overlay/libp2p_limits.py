@@ -35,7 +35,7 @@ class TransportLimits:
     half_open_grace_s: float = 0.25
     """So long an unfinished connection is safe; then a newer one may take its place."""
     upgrades_per_s: float = 50.0
-    """Inbound connections taken up, in the long run: proofs of identity cost milliseconds of CPU each."""
+    """Inbound connections taken up from one address, in the long run: a proof of identity costs milliseconds of CPU."""
     upgrades_burst: int = 256
     """At once, before `upgrades_per_s` applies: a swarm that starts together dials together."""
 

@@ -110,7 +110,7 @@ class _Libp2pTransport:
         self._rng = rng
         self._inbox = Inbox(lambda peer: self._neighbours[peer].fetched())
         self._log = RefusalLog(self._inbox.put, trio.current_time, limits.refusals_every_s)
-        self._door = Door(limits, trio.current_time())
+        self._door = Door(limits)
         self._half_open: dict[Knock, trio.CancelScope] = {}
         self._neighbours = {
             peer: Neighbour(peer, greeting, limits, self._inbox, self._log)

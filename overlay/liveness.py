@@ -1,13 +1,15 @@
 """Whom a round should wait for: a failure detector without a clock of its own.
 
 The transport says which connections stand; that is not enough. A process that hangs keeps its connections for a while,
-and each round would wait for it until the deadline. So a peer that let a deadline pass is not waited for again until it
-says something:
+and each round would wait for it until the deadline; one that crashes in a loop comes up again and again. So a peer is
+waited for when it comes up, but once it let a deadline pass, or went down without a word, not before it speaks again:
 
-    DOWN ──up──► LIVE ──missed──► SUSPECTED
-     ▲  ▲         │ ▲──heard, up──────│ │
-     │  └──down───┘                     │
-     └──────────────down────────────────┘
+    DOWN ──up──► EXPECTED ──heard──► LIVE
+     ▲             │   │              │ ▲
+     │        down │   │ missed       │ │ heard
+     │             ▼   ▼       missed ▼ │
+     │           MUTE ──up──► SUSPECTED─┘       down: LIVE → DOWN, EXPECTED and SUSPECTED → MUTE
+     └──────────────down (of LIVE)
 
 A killed peer costs the others nothing (its connections end), a hung one at most one deadline each: the round in which
 it went silent. It is still sent everything, and what it sends in time counts: suspicion concerns waiting alone.
@@ -27,8 +29,14 @@ class State(Enum):
     """How a peer stands with us."""
 
     DOWN = auto()
+    """Not connected; the last time that it was, it spoke (or it never was)."""
+    EXPECTED = auto()
+    """Connected, and not heard yet."""
     LIVE = auto()
     SUSPECTED = auto()
+    """Connected and silent: not waited for."""
+    MUTE = auto()
+    """Not connected; the last time that it was, it said nothing."""
 
 
 class _Sign(Enum):
@@ -40,16 +48,22 @@ class _Sign(Enum):
 
 _TRANSITIONS: Mapping[tuple[State, _Sign], State] = MappingProxyType(
     {
-        (State.DOWN, _Sign.UP): State.LIVE,
+        (State.DOWN, _Sign.UP): State.EXPECTED,
+        (State.EXPECTED, _Sign.HEARD): State.LIVE,
+        (State.EXPECTED, _Sign.MISSED): State.SUSPECTED,
+        (State.EXPECTED, _Sign.DOWN): State.MUTE,
         (State.LIVE, _Sign.DOWN): State.DOWN,
         (State.LIVE, _Sign.MISSED): State.SUSPECTED,
-        (State.SUSPECTED, _Sign.DOWN): State.DOWN,
-        (State.SUSPECTED, _Sign.UP): State.LIVE,
+        (State.SUSPECTED, _Sign.DOWN): State.MUTE,
         (State.SUSPECTED, _Sign.HEARD): State.LIVE,
+        (State.MUTE, _Sign.UP): State.SUSPECTED,
     }
 )
 """What is not here changes nothing. Of a peer that is down nothing counts but that it comes up: a deadline that it
 missed is no news, and the transport knows better whether it can be reached than a message that was still under way."""
+
+
+_AWAITED = frozenset({State.EXPECTED, State.LIVE})
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +101,7 @@ class Liveness:
 
     def waited_for(self) -> frozenset[PeerId]:
         """The peers worth waiting for."""
-        return frozenset(peer for peer, standing in self._standings.items() if standing.state is State.LIVE)
+        return frozenset(peer for peer, standing in self._standings.items() if standing.state in _AWAITED)
 
     def standing(self, peer: PeerId) -> Standing:
         """How `peer` stands."""

@@ -111,7 +111,7 @@ class Topology(Section):
         return committee_plan(self.consensus, self.names, self._edges, self.seed)
 
     def with_overrides(self, rounds: int | None = None, seed: int | None = None, dataset: str | None = None) -> Self:
-        """A copy with another number of rounds, seed or data set; a drawn graph is drawn anew. Raises `TopologyError`."""
+        """A copy with other rounds, seed or data; a drawn graph is drawn anew. Raises `TopologyError`."""
         raw = self._raw()
         if rounds is not None:
             raw["rounds"]["count"] = rounds

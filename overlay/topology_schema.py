@@ -14,7 +14,7 @@ from pydantic import AfterValidator, Field, model_validator
 from crypto.identity import PeerId, parse_peer_id
 from overlay.addresses import LOOPBACK, Address
 from overlay.section import NOT_YET, Planned, Section
-from overlay.topology_errors import Problem, nearest, shown
+from overlay.topology_errors import Problem, TopologyError, nearest, shown
 
 MAX_NODES: Final = 4096
 MAX_ROUNDS: Final = 1_000_000
@@ -41,6 +41,14 @@ def _is_node_name(text: str) -> str:
     if text.casefold() in _RESERVED:
         raise Problem(f"is {shown(text)}, which a run keeps for itself", "choose another name")
     return _is_name(text)
+
+
+def check_node_name(text: str) -> str:
+    """`text` if a node may have that name. Raises `TopologyError`."""
+    try:
+        return _is_node_name(text)
+    except Problem as problem:
+        raise TopologyError(f"the node name {problem.what}", problem.remedy) from None
 
 
 def _is_address(text: str) -> str:
@@ -91,6 +99,8 @@ class Task(Section):
     """digits (embedded) | adult:DIR | mnist:DIR | csv:FILE"""
     label: Column | None = None
     """The column of a csv file to predict; left out: "label"."""
+    classes: tuple[Column, ...] | None = Field(default=None, min_length=2, max_length=10_000)
+    """Class names, where the rows of a device may lack some; left out: those in the data."""
     partition: Literal["iid", "dirichlet", "shards", "column", "local"] = "dirichlet"
     """iid | dirichlet | shards | column (a value is one node's) | local (each device has its own)"""
     alpha: float = Field(default=0.5, ge=1e-3, le=1e6)
@@ -194,6 +204,16 @@ class Targets(Section):
 
     honest_accuracy: float | None = Field(default=None, gt=0, le=1)
     """Mean test accuracy of the honest nodes after the last round."""
+    honest_accuracy_min: float | None = Field(default=None, gt=0, le=1)
+    """The lowest of them."""
+    consensus_distance: float | None = Field(default=None, gt=0)
+    """At most, after the last round."""
+    round_s: float | None = Field(default=None, gt=0)
+    """Median time of a round at most."""
+    wall_s: float | None = Field(default=None, gt=0)
+    """Of the whole run at most."""
+    bytes_per_node_round: float | None = Field(default=None, gt=0)
+    """Sent, at most."""
 
 
 class Node(Section):

@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from node.cli.report import publish
 from node.lab.progress import View
 from overlay.topology import load_topology
 from overlay.topology_schema import Targets
@@ -28,7 +29,7 @@ def up(
 ) -> None:
     """Start every node of FILE as its own process, follow them, and leave a report.
 
-    Exit 0: done. 1: a target of the file was missed, or a node gave up. 2: the input was wrong. 130: interrupted.
+    Exit 0: done. 1: a target of the file was missed, or a node ended early. 2: the input was wrong. 130: interrupted.
     """
     written = load_topology(file)
     topology = written.with_overrides(rounds=rounds, seed=seed, dataset=dataset)
@@ -37,23 +38,14 @@ def up(
         topology = topology.model_copy(update={"targets": Targets()})
     folder = out or Path("runs") / f"{topology.name}-{datetime.now().astimezone():%Y%m%dT%H%M%S}"
     # Here and not above: `--help` and the checks of the file should not wait for the lab's imports.
-    from node.lab.report import build_report, missed_targets, summary_table, write_report  # noqa: PLC0415
     from node.lab.runner import run_lab  # noqa: PLC0415
 
     console = Console(stderr=as_json)
     run = run_lab(topology, folder, View(console))
-    report = build_report(folder)
-    write_report(report, folder)
-    console.print(summary_table(report))
-    console.print(f"Report: {folder / 'report.html'}", highlight=False, soft_wrap=True)
-    if as_json:
-        sys.stdout.write((folder / "report.json").read_text())
-    for name in run.gave_up:
-        sys.stderr.write(f"grapevine: node {name} crashed for good; see {folder / name / 'node.log'}\n")
-    missed = missed_targets(report)
-    for target in missed:
-        sys.stderr.write(f"grapevine: {target}\n")
+    short = publish(folder, console, as_json=as_json)
+    if run.note is not None:
+        sys.stderr.write(f"grapevine: {run.note}\n")
     if run.interrupted:
         raise typer.Exit(130)
-    if missed or run.gave_up:
+    if short:
         raise typer.Exit(1)

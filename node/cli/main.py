@@ -3,16 +3,38 @@
 from __future__ import annotations
 
 import sys
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from node.cli import lab, report, topology
 from node.cli import node as node_commands
 from node.errors import UserError
 from overlay.topology import TopologyError
 
+
+class Commands(TyperGroup):
+    """The commands, and the one place where an error of the input becomes two lines and exit 2."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command. With --debug the error passes as it is."""
+        try:
+            return super().invoke(ctx)
+        except (UserError, TopologyError) as error:
+            problem, remedy = error.problem, error.remedy
+            cause: Exception = error
+        except OSError as error:
+            problem = f"{error.filename or 'a file'}: {error.strerror or error}"
+            remedy, cause = "Check the path, its permissions and the space on its disk.", error
+        if ctx.params.get("debug"):
+            raise cause
+        sys.stderr.write(f"grapevine: {problem}\n{remedy}\n")
+        raise typer.Exit(2)
+
+
 app = typer.Typer(
+    cls=Commands,
     name="grapevine",
     help="Peer-to-peer gossip learning: every device trains on its own data, neighbours average, nobody serves.",
     no_args_is_help=True,
@@ -27,22 +49,17 @@ app.command("report")(report.report_command)
 
 @app.callback()
 def _options(
-    debug: Annotated[
-        bool, typer.Option("--debug", help="Show a traceback where an error is one of the input.")
-    ] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="A traceback instead of two lines; anywhere.")] = False,
 ) -> None:
-    """Options of every command; `main` reads --debug itself, since it stands around all of them."""
+    """`Commands` reads it: it stands around all of them."""
 
 
 def main() -> None:
     """Entry point of the console script. Exit 0 done, 1 fell short, 2 the input was wrong, 130 interrupted."""
+    words = sys.argv[1:]
+    debug = ["--debug"] if "--debug" in words else []
     try:
-        app()
-    except (UserError, TopologyError) as error:
-        if "--debug" in sys.argv:
-            raise
-        sys.stderr.write(f"grapevine: {error.problem}\n{error.remedy}\n")
-        sys.exit(2)
+        app(args=[*debug, *(word for word in words if word != "--debug")])
     except KeyboardInterrupt:
         sys.stderr.write("grapevine: interrupted\n")
         sys.exit(130)

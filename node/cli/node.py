@@ -10,10 +10,10 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from node.errors import RunError
 from node.state import StateFolder
 from node.status import draw_status, read_status
 from overlay.topology import load_topology
+from overlay.topology_schema import check_node_name
 
 app = typer.Typer(help="One node on this device.", no_args_is_help=True)
 State = Annotated[Path | None, typer.Option(help="State folder. (default: NAME)", show_default=False)]
@@ -25,7 +25,7 @@ def init(
     state: State = None,
 ) -> None:
     """Make the key and the state folder of a node, and print the PeerId to put on every device's topology file."""
-    folder = StateFolder(state or Path(name))
+    folder = StateFolder(state or Path(check_node_name(name)))
     identity = folder.create_identity()
     sys.stderr.write(f"Made {folder.key_path}. Put this at {name!r} in the topology file of every device:\n")
     sys.stdout.write(f'peer_id = "{identity.peer_id}"\n')
@@ -43,8 +43,7 @@ def start(
     After the last round it stays and helps neighbours that are behind.
     """
     parsed = load_topology(topology).with_overrides(rounds=rounds)
-    if name not in {node.name for node in parsed.nodes}:
-        raise RunError(f"{topology} has no node {name!r}", "Use a name of the file, or add a [[node]] table.")
+    parsed.index(name)  # a name that is not in the file is an error of its own
     from node.device import run_device  # noqa: PLC0415 - imports torch: the checks above should not wait for it
 
     run_device(parsed, name, StateFolder(state or Path(name)), topology)

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
-from typing import Annotated, Any, NoReturn
+from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 
 from node.cli.topology_view import as_document, view
 from overlay.families import FAMILY_NAMES
-from overlay.topology import Topology, TopologyError, dumps, load_topology
+from overlay.topology import Topology, dumps, load_topology
 from overlay.topology_schema import MAX_NODES
 
 app = typer.Typer(help="Write, check and look at topology files.", no_args_is_help=True)
@@ -61,15 +59,13 @@ def new(
         "consensus": _present(consensus),
         "node": tuple({"name": each} for each in names),
     }
-    with _plain_errors():
-        sys.stdout.write(dumps(Topology.of(raw, "topology new")))
+    sys.stdout.write(dumps(Topology.of(raw, "topology new")))
 
 
 @app.command("check", epilog="Example: grapevine topology check topologies/plant-8.toml")
 def check(file: File) -> None:
     """Say whether FILE is sound. Exit 0: it is. 2: it is not, and why."""
-    with _plain_errors():
-        topology = load_topology(file)
+    topology = load_topology(file)
     n, edges = len(topology.nodes), len(topology.edges())
     sys.stdout.write(f"{file}: {topology.name}, {n} nodes, {edges} edges, {topology.consensus.committee}: sound\n")
     without = sum(node.peer_id is None for node in topology.nodes)
@@ -84,8 +80,7 @@ def show(
     as_json: Annotated[bool, typer.Option("--json", help="Print the measures and edges for a program.")] = False,
 ) -> None:
     """Measure and draw the graph of FILE: degree, diameter, spectral gap, rounds to consensus."""
-    with _plain_errors():
-        topology = load_topology(file)
+    topology = load_topology(file)
     if as_json:
         sys.stdout.write(as_document(topology) + "\n")
         return
@@ -110,16 +105,3 @@ def _defaults(family: str, names: list[str]) -> dict[str, Any]:
 
 def _present(options: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in options.items() if value is not None}
-
-
-@contextmanager
-def _plain_errors() -> Iterator[None]:
-    try:
-        yield
-    except TopologyError as error:
-        _refuse(error)
-
-
-def _refuse(error: TopologyError) -> NoReturn:
-    sys.stderr.write(f"grapevine: {error.problem}\n{error.remedy}\n")
-    raise typer.Exit(2) from None

@@ -102,14 +102,9 @@ def _times(number: int) -> str:
 def read_journal(path: Path, limit: int) -> Fold:
     """Fold the journal at `path`; a missing one gives an empty fold that says so."""
     fold = Fold(limit)
-    try:
-        with path.open("rb") as file:
-            for line in file:
-                event = journal.parse(line)
-                if event is not None:
-                    fold.add(event)
-                elif line.strip():
-                    fold.torn_lines += 1
-    except (FileNotFoundError, NotADirectoryError):
-        fold.missing = True
+    fold.missing = not path.exists()
+    follower = journal.Follower(path)
+    for event in follower.poll():
+        fold.add(event)
+    fold.torn_lines = follower.torn_lines
     return fold

@@ -10,7 +10,7 @@ from markupsafe import Markup
 
 from node.lab.results import known
 from node.lab.svg import Drawing, Scale, decades, spread, ticks
-from node.lab.words import plain
+from node.words import plain
 
 POINTS_MAX = 600
 """Of a line: more than a screen shows."""

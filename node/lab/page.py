@@ -15,7 +15,8 @@ from pathlib import Path
 import jinja2
 from markupsafe import Markup
 
-from node.lab import colours, words
+from node import words
+from node.lab import colours
 from node.lab.results import Report
 from node.lab.sections import SECTIONS, Section
 from node.lab.targets import judge

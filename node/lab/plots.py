@@ -19,7 +19,7 @@ from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
 
-from node.lab import words
+from node import words
 from node.lab.colours import ADVERSARY_LIGHT, MANY_LIGHT, NODES_LIGHT, SCALE_LIGHT, ink_on, step, steps
 from node.lab.layout import positions
 from node.lab.results import NodeReport, Report, known, mean

@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from node import journal
+from node.words import size
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,9 +80,9 @@ class LabProgress:
         self.nodes[name] = replace(self.nodes[name], status=status)
 
     @property
-    def finished(self) -> bool:
-        """Whether nothing more will come of any node."""
-        return all(node.status in ("finished", "gave up") for node in self.nodes.values())
+    def over(self) -> bool:
+        """Whether nothing more will come of any node: one that somebody stopped is not started again."""
+        return all(node.status in ("finished", "stopped", "gave up") for node in self.nodes.values())
 
     @property
     def accuracy(self) -> float | None:
@@ -169,12 +170,3 @@ def draw(progress: LabProgress) -> Group:
 
 
 STYLES = {"running": "green", "finished": "green", "crashed": "red", "gave up": "red", "restarted": "yellow"}
-
-
-def size(count: float) -> str:
-    """Bytes for people: 19.2 kB, 3.1 MB."""
-    for unit in ("B", "kB", "MB", "GB"):
-        if count < 1000 or unit == "GB":
-            return f"{count:.0f} {unit}" if unit == "B" else f"{count:.1f} {unit}"
-        count /= 1000
-    raise AssertionError

@@ -86,6 +86,8 @@ class RunRecord(_Frozen):
     interrupted: bool = False
     restarts: dict[str, int] = {}
     """Node name → how often the lab started it again."""
+    unfinished: tuple[str, ...] = ()
+    """Nodes that ended before their last round in a run that was not interrupted."""
 
     @model_validator(mode="after")
     def _names_are_known(self) -> Self:
@@ -97,6 +99,7 @@ class RunRecord(_Frozen):
         for key, used in (
             ("edges", [name for edge in self.edges for name in edge]),
             ("restarts", list(self.restarts)),
+            ("unfinished", list(self.unfinished)),
             ("baselines.local_only", list(self.baselines.local_only)),
         ):
             _check_known(key, used, known)

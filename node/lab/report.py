@@ -32,9 +32,9 @@ from node.lab.results import (
     mean,
 )
 from node.lab.summary import summary_table
-from node.lab.targets import missed_targets
+from node.lab.targets import missed_targets, shortfalls
 
-__all__ = ["Report", "build_report", "missed_targets", "summary_table", "write_report"]
+__all__ = ["Report", "build_report", "missed_targets", "shortfalls", "summary_table", "write_report"]
 
 _T = TypeVar("_T")
 
@@ -60,6 +60,7 @@ def build_report(run_dir: Path) -> Report:
         summary=_summary(nodes, record),
         targets=dict(record.targets),
         interrupted=record.interrupted,
+        unfinished=record.unfinished,
         reached=reached,
         links=_links(record, folds),
         notes=tuple(_notes(record, folds)),

@@ -137,6 +137,8 @@ class Report(_Frozen):
     summary: Summary
     targets: dict[str, float]
     interrupted: bool
+    unfinished: tuple[str, ...]
+    """Nodes that ended before their last round in a run that was not interrupted."""
     reached: int
     """Rounds up to the last that any node closed: the length of every list by round."""
     links: tuple[Link, ...]

@@ -7,7 +7,7 @@ from xml.etree import ElementTree as ET
 
 from markupsafe import Markup
 
-from node.lab import words
+from node import words
 from node.lab.colours import STEPS, hue, step
 from node.lab.results import NodeReport, Report, known
 from node.lab.svg import Drawing, Scale, ticks

@@ -8,6 +8,7 @@ crashed, and stops everything in order. A child ends by itself when the parent i
 from __future__ import annotations
 
 import multiprocessing
+import shutil
 import signal
 import time
 from collections.abc import Mapping
@@ -20,7 +21,7 @@ import trio
 
 from crypto.identity import PeerId
 from node import journal
-from node.errors import RunError, plain_user_errors
+from node.errors import RunError, UserError, plain_user_errors
 from node.lab.folder import RunFolder
 from node.lab.launch import PRELOAD, BaselineOrder, NodeOrder, be_node, measure_baselines
 from node.lab.prepare import make_folders, make_keys, make_shards, one_thread_each
@@ -40,35 +41,35 @@ class LabRun:
 
     folder: Path
     interrupted: bool
-    gave_up: tuple[str, ...]
-    """Nodes that crashed more often than they were restarted."""
+    unfinished: tuple[str, ...]
+    """Nodes that ended before their last round although the lab was not interrupted."""
+    note: str | None
+    """Something that went wrong and did not end the run."""
 
 
 def run_lab(topology: Topology, out: Path, view: View) -> LabRun:
     """Run `topology` in the new folder `out` and leave its journals and `run.json` there.
 
-    Raises RunError when it cannot start or a node refuses its input. SIGINT and SIGTERM stop it in order.
+    Raises UserError when it cannot start; `out` is then as it was. SIGINT and SIGTERM stop it in order.
     """
-    began_at, began = time.time(), time.monotonic()
-    folder = RunFolder(out)
+    folder, existed = RunFolder(out), out.exists()
     make_folders(folder, topology)
-    context = _fork_server()
-    progress = LabProgress(
-        f"{topology.name}: {len(topology.nodes)} nodes, {topology.rounds.count} rounds",
-        {node.name: NodeProgress(node.name, topology.rounds.count) for node in topology.nodes},
-    )
-    lab = _Lab(topology, folder, context, progress, view)
-    lab.write_record(interrupted=True, began_at=began_at, wall_s=None, baselines=Baselines())
-    with view.open():
-        try:
-            with plain_user_errors():
-                trio.run(lab.run)
-        finally:
-            # Whatever went wrong, the record that the report needs is there.
-            record = {"began_at": began_at, "wall_s": time.monotonic() - began, "baselines": lab.baselines}
-            lab.write_record(interrupted=lab.interrupted, **record)  # type: ignore[arg-type]
-    gave_up = tuple(name for name, node in progress.nodes.items() if node.status == "gave up")
-    return LabRun(out, lab.interrupted, gave_up)
+    lab = _Lab(topology, folder, _fork_server(), view)
+    try:
+        with view.open(), plain_user_errors():
+            trio.run(lab.run)
+    except UserError:
+        if not lab.began:
+            _unmake(out, existed)
+        raise
+    return LabRun(out, lab.interrupted, lab.unfinished, lab.note)
+
+
+def _unmake(out: Path, existed: bool) -> None:
+    """Nothing ran: take away what was laid out, so that the same command may be given again."""
+    shutil.rmtree(out)
+    if existed:
+        out.mkdir()
 
 
 def _fork_server() -> ForkServerContext:
@@ -88,50 +89,70 @@ def _fork_server() -> ForkServerContext:
 class _Lab:
     """The supervising side of one run. Its one task tree owns everything here."""
 
-    def __init__(
-        self,
-        topology: Topology,
-        folder: RunFolder,
-        context: ForkServerContext,
-        progress: LabProgress,
-        view: View,
-    ) -> None:
+    def __init__(self, topology: Topology, folder: RunFolder, context: ForkServerContext, view: View) -> None:
         self._topology = topology
         self._order = ""  # the topology as the children get it
         self._folder = folder
         self._context = context
-        self._progress = progress
+        self._progress = LabProgress(
+            f"{topology.name}: {len(topology.nodes)} nodes, {topology.rounds.count} rounds",
+            {name: NodeProgress(name, topology.rounds.count) for name in topology.names},
+        )
         self._view = view
+        self._began_at, self._clock = time.time(), time.monotonic()
         self._peers: Mapping[str, PeerId] = {}
         self._processes: dict[str, ForkServerProcess] = {}
         self._restarts: dict[str, int] = {}
-        self._journals = {node.name: journal.Follower(folder.journal(node.name)) for node in topology.nodes}
-        self.baselines = Baselines()
+        self._journals = {name: journal.Follower(folder.journal(name)) for name in topology.names}
+        self._baselines = Baselines()
+        self._completed = False
         self.interrupted = False
+        self.note: str | None = None
+
+    @property
+    def began(self) -> bool:
+        """Whether any node has come as far as its journal."""
+        return any(self._folder.journal(name).exists() for name in self._journals)
+
+    @property
+    def unfinished(self) -> tuple[str, ...]:
+        """As `LabRun.unfinished`."""
+        nodes = self._progress.nodes.values()
+        return () if self.interrupted else tuple(node.name for node in nodes if node.status != "finished")
 
     async def run(self) -> None:
+        """Everything from the keys to the baselines; leaves no process behind."""
         with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
             async with trio.open_nursery() as nursery:
-                nursery.start_soon(self._interrupt_on, signals, nursery.cancel_scope)
-                try:
-                    await self._prepare()
-                    await self._rounds()
-                    await self._measure_baselines()
-                finally:
-                    with trio.CancelScope(shield=True):
-                        await self._stop_all()
+                with trio.CancelScope() as work:
+                    # Outside the scope that it cancels: a second signal is heard while the first is obeyed.
+                    nursery.start_soon(self._interrupt_on, signals, work)
+                    try:
+                        await self._stages()
+                    finally:
+                        with trio.CancelScope(shield=True):
+                            await self._stop_all()
+                            # Whatever went wrong, the record that the report needs is there.
+                            self._write_record()
                 nursery.cancel_scope.cancel()
 
-    async def _interrupt_on(self, signals: trio.abc.ReceiveChannel[int], scope: trio.CancelScope) -> None:
+    async def _interrupt_on(self, signals: trio.abc.ReceiveChannel[int], work: trio.CancelScope) -> None:
         async for _ in signals:
             if self.interrupted:
                 for process in self._processes.values():
                     process.kill()
             self.interrupted = True
-            self._say("stopping")
-            scope.cancel()
+            self._say("stopping; once more to kill the nodes")
+            work.cancel()
 
     # --- the stages -----------------------------------------------------------------------------------------------
+
+    async def _stages(self) -> None:
+        await self._prepare()
+        self._write_record()
+        await self._rounds()
+        self._completed = True
+        await self._measure_baselines()
 
     async def _prepare(self) -> None:
         self._peers = make_keys(self._folder, self._topology)
@@ -144,7 +165,7 @@ class _Lab:
         async with trio.open_nursery() as nursery:
             for name in self._journals:
                 nursery.start_soon(self._mind, name)
-            while not self._progress.finished:
+            while not self._progress.over:
                 await trio.sleep(POLL_S)
                 self._follow()
             nursery.cancel_scope.cancel()
@@ -162,7 +183,7 @@ class _Lab:
             self._follow()
             if self._progress.nodes[name].status in ("finished", "stopped"):
                 return
-            if process.exitcode == 2:
+            if process.exitcode == 2 and not self._folder.journal(name).exists():
                 raise RunError(f"node {name} refused to start: {self._last_words(name)}", f"See {self._log(name)}.")
             self._progress.mark(name, "crashed")
         self._progress.mark(name, "gave up")
@@ -184,9 +205,11 @@ class _Lab:
         self._processes["baselines"] = process
         await trio.lowlevel.wait_readable(process.sentinel)
         process.join()
-        if process.exitcode != 0:
-            raise RunError(f"the baselines failed: {self._last_words('')}", f"See {self._folder.baselines_log}.")
-        self.baselines = Baselines.model_validate_json(self._folder.baselines.read_bytes())
+        if process.exitcode == 0:
+            self._baselines = Baselines.model_validate_json(self._folder.baselines.read_bytes())
+        else:
+            # The swarm's run stands without them.
+            self.note = f"no baselines: {self._last_words('')} (see {self._folder.baselines_log})"
         self._say("")
 
     async def _stop_all(self) -> None:
@@ -226,11 +249,11 @@ class _Lab:
             lines = []
         return " ".join(lines[-2:]) or "it left no message"
 
-    def write_record(self, *, interrupted: bool, began_at: float, wall_s: float | None, baselines: Baselines) -> None:
+    def _write_record(self) -> None:
         """Leave what no journal knows; once at the start, so that a run cut off at any moment has a report."""
         topology, nodes = self._topology, self._progress.nodes
         ready = [node.ready_at for node in nodes.values() if node.ready_at is not None]
-        names = [node.name for node in topology.nodes]
+        names = topology.names
         write_record(
             RunRecord(
                 name=topology.name,
@@ -240,12 +263,13 @@ class _Lab:
                 nodes=tuple(NodeRecord(name=name, peer_id=self._peers.get(name)) for name in names),
                 edges=tuple((names[a], names[b]) for a, b in topology.edges()),
                 targets=topology.targets.model_dump(exclude_none=True),
-                baselines=baselines,
-                wall_s=wall_s,
+                baselines=self._baselines,
+                wall_s=time.monotonic() - self._clock,
                 cpu_s=sum(node.cpu_s for node in nodes.values()),
-                startup_s=max(ready) - began_at if len(ready) == len(nodes) else None,
-                interrupted=interrupted,
+                startup_s=max(ready) - self._began_at if len(ready) == len(nodes) else None,
+                interrupted=not self._completed,
                 restarts=self._restarts,
+                unfinished=self.unfinished if self._completed else (),
             ),
             self._folder.path,
         )

@@ -9,7 +9,7 @@ from typing import Any
 
 from markupsafe import Markup
 
-from node.lab import words
+from node import words
 from node.lab.colours import NODES_LIGHT, hue
 from node.lab.graphdrawing import topology_drawing
 from node.lab.linechart import LineChart, Reference, Series

@@ -9,7 +9,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from node.lab import words
+from node import words
 from node.lab.results import NodeReport, Report
 from node.lab.targets import judge
 

@@ -12,7 +12,7 @@ from xml.etree import ElementTree as ET
 
 from markupsafe import Markup
 
-from node.lab.words import plain
+from node.words import plain
 
 
 class Drawing:

@@ -47,6 +47,16 @@ def missed_targets(report: Report) -> list[str]:
     return [judgement.text for judgement in judge(report) if not judgement.met]
 
 
+def shortfalls(report: Report) -> list[str]:
+    """Why the run fell short, a sentence each: targets missed, nodes that ended early. An interrupted run does not."""
+    if report.interrupted:
+        return []
+    early = [
+        f"node {name} ended before its last round; see {name}/node.log in the run folder" for name in report.unfinished
+    ]
+    return [*early, *missed_targets(report)]
+
+
 def judge(report: Report) -> list[Judgement]:
     """Every target of the run, in file order."""
     return [_judge(key, target, report.summary) for key, target in report.targets.items()]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Self
 
@@ -88,18 +88,18 @@ class Learner:
 
     # --- a round --------------------------------------------------------------------------------------------------
 
-    def train(self, round: int) -> Trained:  # noqa: A002 - the glossary's word
-        """The task's local epochs from the working model on.
+    def train(self, round: int, pulse: Callable[[], None] = lambda: None) -> Trained:  # noqa: A002 - the glossary's word
+        """The task's local epochs from the working model on; `pulse` is called between batches and may raise.
 
         A model may look sound on the holdout and still blow up in training (one layer a million times too large, the
         next as much too small). Then the champion is trained instead, and the next assessment says so. If that blows
         up too, the settings are to blame, not the average: raises `Diverged`.
         """
         try:
-            return self._train(round)
+            return self._train(round, pulse)
         except Diverged:
             self._model.load(self._champion)
-            trained = self._train(round)
+            trained = self._train(round, pulse)
         self._fell_back = f"training blew up in round {round}; the champion was trained instead"
         return trained
 
@@ -137,8 +137,8 @@ class Learner:
         self._champion, self._metrics = vector.copy(), metrics
         return Promoted(holdout_loss=metrics.loss, previous_holdout_loss=previous.loss)
 
-    def _train(self, round: int) -> Trained:  # noqa: A002
-        trained = self._trainer.train(round, self._task.local_epochs)
+    def _train(self, round: int, pulse: Callable[[], None]) -> Trained:  # noqa: A002
+        trained = self._trainer.train(round, self._task.local_epochs, pulse)
         # The trainer sees to finite numbers. A model that grew a thousandfold is as lost, and would go to the peers.
         challenger = Challenger(self._standing.loss, _norm(self._model.vector()))
         blown_up = self._promotion.blown_up(self._standing, challenger)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -35,6 +36,10 @@ class Metrics:
     accuracy: float
 
 
+def _no_pulse() -> None:
+    pass
+
+
 class Rows:
     """The rows of a data set as tensors that share its memory."""
 
@@ -61,8 +66,8 @@ class Trainer:
         self._seed = (seed, node)
         self._velocity = torch.zeros(model.size)
 
-    def train(self, round: int, epochs: int) -> Trained:  # noqa: A002 - the glossary's word
-        """`epochs` passes over the rows, from the model's present values.
+    def train(self, round: int, epochs: int, pulse: Callable[[], None] = _no_pulse) -> Trained:  # noqa: A002 - our word
+        """`epochs` passes over the rows, from the model's present values; `pulse` is called between batches.
 
         The order of rows follows from (seed, node, round) alone: no generator's state needs to be kept to resume.
         Raises `Diverged` when loss or values cease to be finite; the values are then spoilt.
@@ -71,7 +76,7 @@ class Trainer:
         self._velocity.zero_()
         total = torch.zeros(())
         for _ in range(epochs):
-            self._epoch(torch.from_numpy(rng.permutation(len(self._rows))), total)
+            self._epoch(torch.from_numpy(rng.permutation(len(self._rows))), total, pulse)
         loss = float(total) / (epochs * len(self._rows))
         if not (np.isfinite(loss) and bool(torch.isfinite(self._model.values).all())):
             raise Diverged(
@@ -80,7 +85,7 @@ class Trainer:
             )
         return Trained(loss, epochs * len(self._rows))
 
-    def _epoch(self, order: Tensor, total: Tensor) -> None:
+    def _epoch(self, order: Tensor, total: Tensor, pulse: Callable[[], None]) -> None:
         # One gather for the whole epoch; batches are then views.
         features, labels = self._rows.features[order], self._rows.labels[order]
         size = self._task.batch_size
@@ -88,6 +93,7 @@ class Trainer:
             x, y = features[at : at + size], labels[at : at + size]
             total.add_(self._differentiate(x, y), alpha=len(y))
             self._descend()
+            pulse()
 
     def _differentiate(self, x: Tensor, y: Tensor) -> Tensor:
         """Put the gradient of the batch's mean loss into `model.gradient`; the loss, shape ().

@@ -230,11 +230,11 @@ class Swarm:
             passed=member.mailbox.passed(member.number),
         )
         member.round, member.started_at = round_, self.now
-        self._perform(member, round_.start(self.now))
+        # As the node's loop does: what came early first, or a round that all have passed by is void at once.
         for phase in range(round_.phase_count):
             for peer, early in member.mailbox.take(round_.number, phase).items():
-                if member.round is round_:
-                    self._tell(member, Heard(peer, early))
+                self._tell(member, Heard(peer, early))
+        self._perform(member, round_.start(self.now))
 
     def _hear(self, member: Member, sender: Member, message: Contribution) -> None:
         self.messages += 1

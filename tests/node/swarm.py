@@ -32,7 +32,7 @@ class Drift:
     contributed: dict[int, np.ndarray] = field(default_factory=dict)
     adopted: dict[int, np.ndarray] = field(default_factory=dict)
 
-    def train(self, round: int) -> Trained:
+    def train(self, round: int, pulse: Callable[[], None]) -> Trained:
         self.vector_ = (self.vector_ + self.step * self.rng.standard_normal(self.vector_.shape)).astype(np.float32)
         self.contributed[round] = self.vector_
         return Trained(loss=1.0, samples=1)
@@ -56,8 +56,11 @@ class Drift:
 class SlowCompute(InlineCompute):
     """Training takes virtual time, so that nodes are heard in the middle of it."""
 
+    def __init__(self, epoch_s: float) -> None:
+        self.epoch_s = epoch_s
+
     async def run(self, work):
-        await trio.sleep(EPOCH_S)
+        await trio.sleep(self.epoch_s)
         return work()
 
 
@@ -82,7 +85,9 @@ class Member:
 class Swarm:
     """`n` nodes named n0, n1, …; `edges` by index. Use `open_swarm`."""
 
-    def __init__(self, network, nursery, n, edges, kind, rounds, *, seed, size, dimension, deadline_s, quorum) -> None:
+    def __init__(
+        self, network, nursery, n, edges, kind, rounds, *, seed, size, dimension, deadline_s, quorum, epochs_s
+    ) -> None:
         self.network = network
         self.nursery = nursery
         self.edges = edges
@@ -97,6 +102,7 @@ class Swarm:
         ]
         self.terms = Terms(rounds, quorum, deadline_s, lookup("mean"), plan(kind, n, edges, seed, size=size))
         self.kind = kind
+        self.epochs_s = epochs_s
 
     def id(self, index: int) -> PeerId:
         return self.members[index].identity.peer_id
@@ -121,7 +127,7 @@ class Swarm:
                     self.terms,
                     member.learner,
                     transport,
-                    compute=SlowCompute(),
+                    compute=SlowCompute(self.epochs_s.get(index, EPOCH_S)),
                     record=member.events.append,
                     checkpoint=lambda done: setattr(member, "checkpoint", done),
                     wall_clock=trio.current_time,
@@ -146,7 +152,15 @@ class open_swarm:  # noqa: N801 - reads as the context manager that it is
     def __init__(self, n, edges, kind="neighbourhood", rounds=10, **options) -> None:
         self.conditions = options.pop("conditions", Conditions(latency_s=0.01, jitter_s=0.01))
         self.arguments = (n, edges, kind, rounds)
-        self.options = {"seed": 1, "size": None, "dimension": 8, "deadline_s": 10.0, "quorum": 0.6, **options}
+        self.options = {
+            "seed": 1,
+            "size": None,
+            "dimension": 8,
+            "deadline_s": 10.0,
+            "quorum": 0.6,
+            "epochs_s": {},
+            **options,
+        }
         self.stack = AsyncExitStack()
 
     async def __aenter__(self) -> Swarm:

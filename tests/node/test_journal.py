@@ -1,9 +1,11 @@
 import json
+import tracemalloc
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from node import journal
+from tests.node.test_status import closed
 
 READY = journal.Ready(at=1.5, up=3, expected=4)
 
@@ -63,6 +65,23 @@ OBJECTS = st.dictionaries(st.sampled_from(["type", "at", "up", "expected", "roun
 def test_any_line_is_an_event_or_none(line):
     event = journal.parse(line)
     assert event is None or isinstance(event, journal.Ready)
+
+
+def test_a_huge_file_without_a_line_is_read_in_bounded_memory(tmp_path):
+    path = tmp_path / "journal.jsonl"
+    with path.open("wb") as file:
+        file.truncate(200 << 20)
+    tracemalloc.start()
+    assert journal.read(path) == []
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 16 << 20
+
+
+def test_figures_that_no_run_has_are_not_read():
+    for field, value in (("bytes_sent", 10**400), ("test_accuracy", 5.0), ("round_s", 1e308), ("round", -1)):
+        fields = json.loads(closed(0).model_dump_json()) | {field: value}
+        assert journal.parse(json.dumps(fields).encode()) is None
 
 
 def test_a_giant_line_is_not_parsed():

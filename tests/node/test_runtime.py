@@ -129,6 +129,58 @@ async def test_every_round_closes_under_heavy_loss(autojump_clock, kind):
             assert max(member.rounds) == 29
 
 
+async def test_a_slow_node_is_averaged_with_what_the_others_have_by_then(autojump_clock):
+    """Its training outlasts the others' deadline: it joins the round that they open next, and they have its word."""
+    async with open_swarm(4, complete(4), "cliques", rounds=60, deadline_s=4.0, epochs_s={3: 6.0, 0: 1.0}) as swarm:
+        await swarm.until_all_finished()
+        slow = swarm.members[3].rounds
+        assert all(r.outcome == "averaged" for r in slow.values())
+        assert len(slow) >= 5
+        heard = sum("n3" in r.present for r in swarm.members[0].rounds.values())
+        assert heard >= len(slow) - 2
+
+
+async def test_a_finished_node_that_was_restarted_still_helps_one_that_is_behind(autojump_clock):
+    async with open_swarm(4, complete(4), "cliques", rounds=20) as swarm:
+        await swarm.until(lambda: swarm.members[3].checkpoint >= 5)
+        swarm.kill(3)
+        await swarm.until_all_finished(but=(3,))
+        for index in range(3):
+            swarm.kill(index)
+            swarm.start(index)
+        before = trio.current_time()
+        swarm.start(3)
+        await swarm.until_all_finished()
+        assert swarm.members[3].rounds[19].outcome == "averaged"
+        assert trio.current_time() - before < 10.0
+
+
+async def test_a_silent_peer_that_comes_and_goes_stalls_nobody(autojump_clock):
+    async with open_swarm(4, complete(4), "cliques", rounds=60, deadline_s=5.0) as swarm:
+        await swarm.until(lambda: swarm.members[0].checkpoint >= 5)
+        swarm.kill(3)
+        roster = swarm.roster(3)
+        while not swarm.members[0].finished:
+            async with swarm.network.open(roster.me, roster.peers, GREETING):
+                await trio.sleep(1.0)
+            await trio.sleep(0.5)
+        slow = [r.round for r in swarm.members[0].rounds.values() if r.exchange_s > 1.5]
+        assert len(slow) <= 1
+
+
+async def test_a_restarted_node_does_not_hold_up_the_swarm_while_another_is_dead(autojump_clock):
+    conditions = Conditions(latency_s=0.01, detection_s=0.5)
+    async with open_swarm(5, complete(5), "cliques", rounds=80, conditions=conditions) as swarm:
+        await swarm.until(lambda: swarm.members[0].checkpoint >= 5)
+        swarm.kill(3)
+        swarm.kill(4)
+        await swarm.until(lambda: swarm.members[0].checkpoint >= 10)
+        swarm.start(4)
+        await swarm.until(lambda: any("n4" in r.present for r in list(swarm.members[0].rounds.values())[11:]))
+        await swarm.until_all_finished(but=(3,))
+        assert max(r.round_s for r in swarm.members[0].rounds.values()) < 2.0
+
+
 def history(swarm) -> str:
     lines = [event.model_dump_json() for member in swarm.members for event in member.events]
     return hashlib.sha256("\n".join(lines).encode()).hexdigest()

@@ -87,6 +87,14 @@ def test_the_screen_names_what_an_operator_needs(node_folder):
         assert word in text
 
 
+def test_what_a_stranger_may_have_named_cannot_drive_the_terminal(node_folder):
+    with journal.Journal.open(node_folder / "journal.jsonl") as book:
+        book.write(journal.Refused(at=5.0, peer=None, address="\x1b[2J", reason="\x1b]0;owned\x07", count=1))
+    console = Console(width=80, record=True)
+    console.print(draw_status(read_status(node_folder)))
+    assert "\x1b" not in console.export_text()
+
+
 def test_a_folder_without_a_journal_says_what_to_give(tmp_path):
     with pytest.raises(StateError) as caught:
         read_status(tmp_path)

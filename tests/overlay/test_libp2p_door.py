@@ -16,7 +16,7 @@ LIMITS = TransportLimits(
 
 
 def test_a_place_is_free_again_once_the_identity_is_proved():
-    door = Door(LIMITS, now=0.0)
+    door = Door(LIMITS)
     for _ in range(20):
         place, victim, _ = door.knock("a", now=0.0)
         assert place is not None
@@ -26,14 +26,14 @@ def test_a_place_is_free_again_once_the_identity_is_proved():
 
 
 def test_a_crowd_within_its_grace_keeps_newcomers_out():
-    door = Door(LIMITS, now=0.0)
+    door = Door(LIMITS)
     for _ in range(3):
         assert door.knock("a", now=0.0)[0] is not None
     assert door.knock("a", now=0.9) == (None, None, TOO_MANY)
 
 
 def test_after_its_grace_the_oldest_of_the_address_gives_way():
-    door = Door(LIMITS, now=0.0)
+    door = Door(LIMITS)
     oldest = [door.knock("a", now=t)[0] for t in (0.0, 0.1, 0.2)]
     place, victim, _ = door.knock("a", now=1.0)
     assert place is not None
@@ -41,7 +41,7 @@ def test_after_its_grace_the_oldest_of_the_address_gives_way():
 
 
 def test_one_address_cannot_use_up_the_places_of_another():
-    door = Door(LIMITS, now=0.0)
+    door = Door(LIMITS)
     crowd = [door.knock("attacker", now=0.0)[0] for _ in range(3)]
     alone = door.knock("honest", now=0.0)[0]
     for now in (2.0, 4.0, 6.0):
@@ -53,7 +53,7 @@ def test_one_address_cannot_use_up_the_places_of_another():
 
 def test_the_long_run_rate_is_bounded_and_tokens_come_back():
     limits = TransportLimits(upgrades_per_s=2.0, upgrades_burst=3)
-    door = Door(limits, now=0.0)
+    door = Door(limits)
 
     def knocks(now: float) -> int:
         taken = 0
@@ -73,7 +73,7 @@ def test_the_long_run_rate_is_bounded_and_tokens_come_back():
 
 @given(st.lists(st.tuples(st.sampled_from("abc"), st.floats(0, 0.5), st.booleans()), max_size=60))
 def test_never_more_inside_than_the_limits_allow(steps):
-    door, now, inside = Door(LIMITS, now=0.0), 0.0, []
+    door, now, inside = Door(LIMITS), 0.0, []
     for host, wait, leaves in steps:
         now += wait
         place, victim, _ = door.knock(host, now)
@@ -136,3 +136,23 @@ def test_a_flood_that_goes_on_is_told_once_in_the_interval(log):
             log.flush()
     assert len(told) <= 7
     assert sum(r.count for r in told) == 50
+
+
+def test_a_flood_from_one_host_leaves_the_others_their_turn():
+    door, now = Door(LIMITS), 0.0
+    for step in range(3000):
+        now = step / 1000
+        place, _, _ = door.knock("10.0.0.1", now)
+        if place is not None:
+            door.leave(place)
+    assert door.knock("10.0.0.1", now)[0] is None
+    assert door.knock("10.0.0.2", now)[0] is not None
+
+
+def test_many_hosts_fill_no_memory():
+    door = Door(LIMITS)
+    for number in range(5000):
+        place, _, _ = door.knock(f"10.0.{number // 256}.{number % 256}", 0.0)
+        if place is not None:
+            door.leave(place)
+    assert len(door._buckets) <= 1024

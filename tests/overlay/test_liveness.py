@@ -8,16 +8,25 @@ from crypto.identity import PeerId
 from overlay.liveness import Liveness, State
 
 A, B = PeerId("a"), PeerId("b")
-DEAF = {
-    ("DOWN", "down"),
-    ("DOWN", "heard"),
-    ("DOWN", "missed"),
-    ("LIVE", "up"),
-    ("LIVE", "heard"),
-    ("SUSPECTED", "missed"),
+MOVES = {
+    ("DOWN", "up"): "EXPECTED",
+    ("EXPECTED", "heard"): "LIVE",
+    ("EXPECTED", "missed"): "SUSPECTED",
+    ("EXPECTED", "down"): "MUTE",
+    ("LIVE", "down"): "DOWN",
+    ("LIVE", "missed"): "SUSPECTED",
+    ("SUSPECTED", "heard"): "LIVE",
+    ("SUSPECTED", "down"): "MUTE",
+    ("MUTE", "up"): "SUSPECTED",
 }
-PATHS = {"DOWN": [], "LIVE": ["up"], "SUSPECTED": ["up", "missed"]}
-AFTER = {"up": "LIVE", "heard": "LIVE", "down": "DOWN", "missed": "SUSPECTED"}
+PATHS = {
+    "DOWN": [],
+    "EXPECTED": ["up"],
+    "LIVE": ["up", "heard"],
+    "SUSPECTED": ["up", "missed"],
+    "MUTE": ["up", "down"],
+}
+SIGNS = ("up", "heard", "down", "missed")
 
 
 def after(*signs):
@@ -27,10 +36,10 @@ def after(*signs):
     return liveness
 
 
-@pytest.mark.parametrize(("state", "sign"), list(itertools.product(PATHS, AFTER)))
+@pytest.mark.parametrize(("state", "sign"), list(itertools.product(PATHS, SIGNS)))
 def test_every_sign_in_every_state(state, sign):
     standing = after(*PATHS[state], sign).standing(A)
-    expected = state if (state, sign) in DEAF else AFTER[sign]
+    expected = MOVES.get((state, sign), state)
     assert standing.state is State[expected]
     if expected != state:
         assert standing.since == len(PATHS[state])
@@ -59,13 +68,28 @@ def test_a_stranger_is_our_mistake():
         Liveness([A]).up(B, 0.0)
 
 
-@given(st.lists(st.sampled_from(["up", "down", "heard", "missed"]), max_size=30))
-def test_between_two_misses_that_count_the_peer_gave_a_sign_of_life(signs):
+def test_a_peer_that_crashes_in_a_loop_without_a_word_is_waited_for_once():
+    liveness = after("up", "down", "up")
+    assert liveness.waited_for() == frozenset()
+    liveness.heard(A, 5.0)
+    assert liveness.waited_for() == {A}
+    liveness.down(A, 6.0)
+    liveness.up(A, 7.0)
+    assert liveness.waited_for() == {A}
+
+
+@given(st.lists(st.sampled_from(SIGNS), max_size=30))
+def test_between_two_times_that_it_is_waited_for_in_vain_the_peer_spoke(signs):
     liveness = Liveness([A])
-    waited, alive = 0, True
+    in_vain, spoke = 0, False
     for now, sign in enumerate(signs):
-        if sign == "missed" and A in liveness.waited_for():
-            assert alive, "waited for twice in vain, and nothing was heard of it in between"
-            waited, alive = waited + 1, False
+        before = liveness.standing(A).state
+        waited_for = A in liveness.waited_for()
         getattr(liveness, sign)(A, float(now))
-        alive |= sign in ("up", "heard")
+        if sign == "up" and before in (State.DOWN, State.MUTE):
+            spoke = False
+        elif sign == "heard" and before not in (State.DOWN, State.MUTE):
+            in_vain, spoke = 0, True
+        elif waited_for and (sign == "missed" or (sign == "down" and not spoke)):
+            in_vain += 1
+        assert in_vain <= 1

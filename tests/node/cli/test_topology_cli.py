@@ -11,8 +11,8 @@ from typer.testing import CliRunner
 
 from consensus.committee import COMMITTEES
 from consensus.rules import RULES
+from node.cli.main import app
 from node.cli.measures import EXACT_NODES_MAX, measure
-from node.cli.topology import app
 from node.learning.data import LOADERS
 from node.learning.partition import KINDS
 from overlay.families import FAMILIES, FAMILY_NAMES
@@ -23,7 +23,7 @@ PARAMETERS = {"degree", "rewiring", "p", "clique_size", "links", "rows", "column
 
 
 def run(*arguments):
-    return CliRunner().invoke(app, [str(argument) for argument in arguments], env={"COLUMNS": "80"})
+    return CliRunner().invoke(app, ["topology", *map(str, arguments)], env={"COLUMNS": "80"})
 
 
 def new(*arguments):

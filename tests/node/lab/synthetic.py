@@ -44,7 +44,7 @@ def closed(node: int, number: int, present: Sequence[str] = (), **fields: Any) -
         "loss": 1.0,
         "holdout_loss": 0.5,
         "holdout_accuracy": 0.9,
-        "test_accuracy": accuracy(node, number),
+        "test_accuracy": max(0.0, accuracy(node, number)),
         "consensus_distance": 2.0 / (abs(number) + 1) + node,
         "bytes_sent": 1000 + node,
         "bytes_received": 2000 + node,

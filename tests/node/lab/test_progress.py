@@ -4,7 +4,7 @@ import pytest
 from rich.console import Console
 
 from node import journal
-from node.lab.progress import LabProgress, NodeProgress, View, draw, one_line, size
+from node.lab.progress import LabProgress, NodeProgress, View, draw, one_line
 from tests.node.test_status import closed, started
 
 
@@ -25,7 +25,7 @@ def test_the_fold_follows_a_node_through_its_life():
     progress.apply("press-1", [journal.Ready(at=5.0, up=2, expected=2), closed(0, test_accuracy=0.5), closed(1)])
     node = progress.nodes["press-1"]
     assert (node.status, node.done, node.accuracy, node.bytes_sent, node.ready_at) == ("running", 2, 0.9, 2000, 5.0)
-    assert not progress.finished
+    assert not progress.over
     progress.apply("press-1", [journal.Finished(at=6, rounds=30), journal.Stopped(at=7, reason="x", cpu_s=1.5)])
     assert (progress.nodes["press-1"].status, progress.nodes["press-1"].cpu_s) == ("finished", 1.5)
 
@@ -43,9 +43,11 @@ def test_a_lab_is_finished_when_every_node_is_or_gave_up():
     progress = lab(2)
     progress.apply("press-1", [journal.Finished(at=1, rounds=30)])
     progress.mark("press-2", "crashed")
-    assert not progress.finished
+    assert not progress.over
     progress.mark("press-2", "gave up")
-    assert progress.finished
+    assert progress.over
+    progress.mark("press-2", "stopped")
+    assert progress.over
 
 
 @pytest.mark.parametrize(("count", "lines"), [(3, 3), (32, 32), (100, 32)])
@@ -72,10 +74,3 @@ def test_one_line_shows_the_slowest_round_and_the_mean_accuracy():
     progress.apply("press-1", [closed(4, test_accuracy=0.8)])
     progress.apply("press-2", [closed(2, test_accuracy=0.6)])
     assert one_line(progress) == "round 3/30, 0/2 nodes running, accuracy 0.700"
-
-
-@pytest.mark.parametrize(
-    ("count", "text"), [(0, "0 B"), (999, "999 B"), (19_240, "19.2 kB"), (5e6, "5.0 MB"), (2e12, "2000.0 GB")]
-)
-def test_sizes_read_well(count, text):
-    assert size(count) == text

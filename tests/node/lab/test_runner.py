@@ -5,6 +5,7 @@ import json
 import os
 import signal
 import socket
+import statistics
 import subprocess
 
 import pytest
@@ -70,6 +71,7 @@ def test_kill_9_in_mid_run_is_resumed_and_holds_nobody_up(tmp_path):
     assert abs(finals["press-3"] - sum(others) / len(others)) <= 0.02
     starts = [event for event in lab.events("press-3") if isinstance(event, journal.Started)]
     assert [start.resumed for start in starts] == [False, True]
+    assert any("press-3" in event.present for event in lab.rounds("press-1")[-20:])
     before = starts[1].round
     assert before >= 15
     assert max(event.round for event in lab.rounds("press-3")) == 149
@@ -92,6 +94,35 @@ def test_an_interruption_stops_everything_and_still_reports(tmp_path, how):
         assert isinstance(lab.events(name)[-1], journal.Stopped)
     assert json.loads((tmp_path / "run" / "run.json").read_text())["interrupted"] is True
     assert (tmp_path / "run" / "report.html").exists()
+
+
+def test_two_interruptions_in_a_row_still_leave_a_report(tmp_path):
+    with lab_up(PLANT, tmp_path / "run", "--rounds", "100000") as lab:
+        eventually(lambda: all(lab.rounds(name) for name in PLANT_NODES))
+        pids = [lab.pid(name) for name in PLANT_NODES]
+        lab.process.send_signal(signal.SIGINT)
+        lab.process.send_signal(signal.SIGINT)
+        assert lab.wait(30) == 130
+        assert not any(map(is_alive, pids))
+    assert (tmp_path / "run" / "report.html").exists()
+
+
+def test_a_node_that_somebody_stops_ends_for_itself_and_is_named(tmp_path):
+    with lab_up(RING, tmp_path / "run", "--rounds", "60") as lab:
+        eventually(lambda: len(lab.rounds("press-3")) >= 3)
+        os.kill(lab.pid("press-3"), signal.SIGTERM)
+        _, stderr = lab.process.communicate(timeout=120)
+        assert lab.process.returncode == 1
+    assert "press-3 ended before its last round" in stderr
+
+
+def test_bad_input_leaves_the_folder_as_it_was(tmp_path):
+    out = tmp_path / "run"
+    with lab_up(RING, out, "--dataset", "csv:nowhere.csv") as lab:
+        _, stderr = lab.process.communicate(timeout=60)
+    assert lab.process.returncode == 2
+    assert "nowhere.csv" in stderr
+    assert not out.exists()
 
 
 def test_a_lab_that_is_killed_leaves_no_node_behind_and_its_folder_can_be_reported(tmp_path):
@@ -132,10 +163,13 @@ def test_strangers_and_floods_are_refused_named_and_harmless(tmp_path):
         started = next(event for event in lab.events("press-1") if isinstance(event, journal.Started))
         memory_before = peak_memory_mb(lab.pid("press-1"))
         attack(int(started.address.split("/")[4]), 1000)
+        attacked = len(lab.rounds("press-1"))
         memory = peak_memory_mb(lab.pid("press-1")) - memory_before
         lab.process.communicate(timeout=240)
         assert lab.process.returncode in (0, 1)
     assert memory < 100
+    quiet = statistics.median(event.round_s for event in lab.rounds("press-1")[attacked + 5 :])
+    assert statistics.median(event.round_s for event in lab.rounds("press-1")[:attacked]) < 4 * quiet
     for name in PLANT_NODES:
         assert [event.round for event in lab.rounds(name)] == list(range(200))
         assert all(event.deadline_missed == () and len(event.present) == 7 for event in lab.rounds(name))

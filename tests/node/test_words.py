@@ -2,7 +2,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from node.lab import colours, words
+from node import words
+from node.lab import colours
 
 
 @pytest.mark.parametrize(

@@ -79,13 +79,14 @@ class Mailbox:
         return frozenset(peer for peer, latest in self._latest.items() if latest > round)
 
     def target_round(self, current: int, alive: Collection[PeerId]) -> int:
-        """The round to go to: `current`, or where the live peers are if most are further than one round ahead.
+        """The round to go to: `current`, or where most are that we average with, if that is more than one round ahead.
 
+        Who is down counts as being where we are: else a liar need only wait until the others' connections are lost.
         One round ahead is the ordinary case of a peer that closed a moment earlier.
         """
         claims = sorted((self._latest.get(peer, -1) for peer in alive), reverse=True)
-        if not claims:
+        voices = len(self._kept) if self._committee is None else self._committee
+        if len(claims) <= voices // 2:
             return current
-        voices = len(claims) if self._committee is None else min(self._committee, len(claims))
         reached = claims[voices // 2]  # by more than half of the voices
         return reached if reached > current + 1 else current

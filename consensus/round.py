@@ -113,7 +113,8 @@ class Round:
             case Heard(peer, message):
                 self._hear(peer, message)
             case Up(peer):
-                self._away.discard(peer)
+                if not self._tally.missed(peer):  # it had its deadline; from now on only its word counts
+                    self._away.discard(peer)
                 effects = self._send_again(peer)
             case Down(peer):
                 self._away.add(peer)
@@ -201,6 +202,10 @@ class _Tally:
         if mixed is not None:
             self._present |= phase.heard
             self._squared_distances.append(mixed.squared_distance)
+
+    def missed(self, peer: PeerId) -> bool:
+        """Whether a phase waited for `peer` in vain."""
+        return peer in self._missed
 
     def outcome(self, vector: Vector) -> Outcome:
         averaged = self._lone or bool(self._squared_distances)

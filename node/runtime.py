@@ -39,6 +39,10 @@ HURRY = 0.1
 """Share of a deadline that a node which comes late still waits for the rest of its neighbours to connect."""
 
 
+TOLD_A_MINUTE = 20
+"""Connections and disconnections of one peer in the journal; those beyond are left out."""
+
+
 class Learner(Protocol):
     """What the loop asks of the learning room."""
 
@@ -98,6 +102,7 @@ class Runtime:
         self._checkpoint = checkpoint
         self._wall_clock = wall_clock
         self._up: set[PeerId] = set()
+        self._told: dict[PeerId, list[float]] = {}
         mine = roster.order.index(roster.me)
         self._mailbox = Mailbox(
             roster.peers,
@@ -249,15 +254,18 @@ class Runtime:
             case PeerUp(peer):
                 self._up.add(peer)
                 self._liveness.up(peer, now)
-                self._record(journal.Connected(at=self._wall_clock(), peer=self._roster.names[peer], up=len(self._up)))
+                if self._may_tell(peer, now):
+                    name, wall = self._roster.names[peer], self._wall_clock()
+                    self._record(journal.Connected(at=wall, peer=name, up=len(self._up)))
                 self._deliver(Up(peer))
                 if peer not in self._liveness.waited_for():
                     self._deliver(Down(peer))  # sent what it may have missed, and still not waited for
             case PeerDown(peer, reason):
                 self._up.discard(peer)
                 self._liveness.down(peer, now)
-                name = self._roster.names[peer]
-                self._record(journal.Disconnected(at=self._wall_clock(), peer=name, reason=reason, up=len(self._up)))
+                if self._may_tell(peer, now):
+                    name, wall = self._roster.names[peer], self._wall_clock()
+                    self._record(journal.Disconnected(at=wall, peer=name, reason=reason, up=len(self._up)))
                 self._deliver(Down(peer))
             case Refused(peer, address, reason, count):
                 who = None if peer is None else self._roster.names.get(peer, peer)
@@ -266,6 +274,14 @@ class Runtime:
                 )
             case Received():
                 pass  # the transport's own messages end there
+
+    def _may_tell(self, peer: PeerId, now: float) -> bool:
+        """Whether a connection's coming or going is told: one that flaps for days must not fill the disk."""
+        told = [at for at in self._told.get(peer, ()) if now - at < 60.0]
+        if len(told) >= TOLD_A_MINUTE:
+            return False
+        self._told[peer] = [*told, now]
+        return True
 
     def _deliver(self, event: RoundEvent) -> None:
         """Feed the round, closed ones too: they still answer peers that come back."""

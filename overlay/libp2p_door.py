@@ -5,6 +5,7 @@ Times are seconds on any clock that does not go back.
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -110,6 +111,7 @@ class Door:
 
 _MAX_HELD: Final = 64
 _FURTHER: Final = "further refusals"
+_LONGEST_PAUSE_S: Final = 60.0
 
 
 class RefusalLog:
@@ -119,6 +121,8 @@ class RefusalLog:
         self._tell = tell
         self._every_s = every_s
         self._clock = clock
+        self._pause_s = every_s
+        self._quiet_until = -math.inf
         self._told_at: dict[str, float] = {}
         self._held: dict[tuple[PeerId | None, str], Refused] = {}
 
@@ -131,8 +135,12 @@ class RefusalLog:
             self._tell(Refused(peer, address, reason))
 
     def flush(self) -> None:
-        """Tell what was held. Call it once in `every_s`."""
+        """Tell what was held. Call it once in `every_s`; while a flood goes on it tells ever more rarely."""
         now = self._clock()
+        if now < self._quiet_until:
+            return
+        self._pause_s = min(2 * self._pause_s, _LONGEST_PAUSE_S) if self._held else self._every_s
+        self._quiet_until = now + self._pause_s - self._every_s
         self._told_at = {reason: at for reason, at in self._told_at.items() if now - at < self._every_s}
         held, self._held = self._held, {}
         for refused in held.values():

@@ -43,7 +43,7 @@ class TransportLimits:
     """Of one reason a refusal is told at once, and those after it summed up once in this time."""
 
     redial_first_s: float = 0.1
-    redial_most_s: float = 10.0
+    redial_most_s: float = 3.0
     """Back-off between dials doubles from the one to the other, with jitter."""
     lookup_every_s: float = 0.2
     """A new address in the address book ends the back-off within this time."""

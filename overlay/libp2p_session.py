@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Awaitable, Callable
 from typing import Final, Protocol
 
@@ -13,6 +14,8 @@ from overlay.libp2p_link import Link, LinkDown, Misbehaved
 from overlay.libp2p_outbox import Outbox, frame
 from overlay.wire import Decoder, Greeting, Message, Ping, Pong, WireError
 
+_SLICE_BYTES: Final = 16 * 1024
+_PONG_EVERY_S: Final = 0.05
 _REFRESH: Final = 5
 """The round trip is measured anew after so many ping intervals, even where messages flow all the time."""
 
@@ -49,6 +52,8 @@ class Session:
         self._greeted = trio.Event()
         self._nonces = itertools.count(1)
         self._asked: tuple[int, float] | None = None
+        self._ponged_at = -math.inf
+        self._unread = memoryview(b"")
         self.reason = ""
         """Why it ended, once it did."""
         self.is_up = False
@@ -103,7 +108,14 @@ class Session:
             self._refuse(str(error))
 
     async def _more(self) -> list[Message]:
-        return self._decoder.receive(await self._link.receive(self._decoder.wanted))
+        """Parse what has arrived, a slice at a time: megabytes of tiny messages must not hold up everybody else."""
+        if not self._unread:
+            self._unread = memoryview(await self._link.receive(self._decoder.wanted))
+        else:
+            await trio.lowlevel.checkpoint()
+        size = max(_SLICE_BYTES, self._decoder.wanted)
+        piece, self._unread = self._unread[:size], self._unread[size:]
+        return self._decoder.receive(piece)
 
     async def _first_messages(self) -> list[Message]:
         with trio.move_on_after(self._limits.upgrade_s):
@@ -126,7 +138,7 @@ class Session:
         for message in messages:
             match message:
                 case Ping(nonce):
-                    self._outbox.put_urgent(frame(Pong(nonce)))
+                    self._pong(nonce)
                 case Pong(nonce):
                     self._answered(nonce)
                 case Greeting():
@@ -134,6 +146,12 @@ class Session:
                 case _:
                     self._listener.received(message)
         return None
+
+    def _pong(self, nonce: int) -> None:
+        now = trio.current_time()
+        if now - self._ponged_at >= _PONG_EVERY_S:  # an honest peer asks far less often
+            self._ponged_at = now
+            self._outbox.put_urgent(frame(Pong(nonce)))
 
     def _ask(self, now: float) -> None:
         nonce = next(self._nonces)

@@ -15,8 +15,8 @@ def said(round_, phase=0):
     return Contribution(round_, phase, np.zeros(1, dtype=np.float32))
 
 
-def mailbox_with(claims, **options):
-    box = Mailbox(PEERS, **options)
+def mailbox_with(claims, peers=PEERS, **options):
+    box = Mailbox(peers, **options)
     for peer, round_ in claims.items():
         box.offer(peer, said(round_))
     return box
@@ -113,23 +113,28 @@ def test_who_spoke_of_a_later_round_has_passed():
     ],
 )
 def test_the_target_is_where_most_live_peers_are(claims, target):
-    box = mailbox_with(dict(zip(PEERS, claims, strict=False)))
-    assert box.target_round(3, PEERS[: len(claims)]) == target
+    peers = PEERS[: len(claims)]
+    assert mailbox_with(dict(zip(peers, claims, strict=True)), peers).target_round(3, peers) == target
 
 
 def test_the_dead_and_the_silent_do_not_pull():
-    box = mailbox_with({A: 50, B: 50})
-    assert box.target_round(3, PEERS) == 3
+    assert mailbox_with({A: 50, B: 50}).target_round(3, PEERS) == 3
+    box = mailbox_with({A: 50, B: 50}, [A, B, C])
     assert box.target_round(3, [A, B, C]) == 50
     assert box.target_round(3, [C]) == 3
     assert box.target_round(3, []) == 3
+
+
+def test_a_liar_whose_fellow_neighbours_are_cut_off_throws_nobody():
+    assert mailbox_with({A: 10**9, B: 4}, [A, B]).target_round(3, [A]) == 3
+    assert mailbox_with({A: 10**9}, [A, B, C]).target_round(3, [A]) == 3
 
 
 def test_where_few_of_many_speak_a_majority_of_those_decides():
     box = mailbox_with({A: 50, B: 51, C: 50}, committee=4)
     assert box.target_round(3, PEERS) == 50
     assert mailbox_with({A: 10**9, B: 10**9}, committee=4).target_round(3, PEERS) == 3
-    assert mailbox_with({A: 50}, committee=4).target_round(3, [A]) == 50
+    assert mailbox_with({A: 50}, committee=4).target_round(3, [A]) == 3
 
 
 @given(
@@ -139,7 +144,7 @@ def test_where_few_of_many_speak_a_majority_of_those_decides():
 )
 def test_liars_in_the_minority_neither_throw_nor_hold(honest, lies, current):
     claims = dict(zip(PEERS, honest + lies, strict=False))
-    target = mailbox_with(claims).target_round(current, list(claims))
+    target = mailbox_with(claims, list(claims)).target_round(current, list(claims))
     if len(lies) <= len(honest):
         assert target <= max(current, *honest)
     if len(lies) < len(honest):

@@ -164,6 +164,8 @@ async def test_a_silent_peer_that_comes_and_goes_stalls_nobody(autojump_clock):
             async with swarm.network.open(roster.me, roster.peers, GREETING):
                 await trio.sleep(1.0)
             await trio.sleep(0.5)
+        told = [e for e in swarm.members[0].events if getattr(e, "peer", None) == "n3" and e.at > 60]
+        assert len(told) <= 1 + trio.current_time() / 3
         slow = [r.round for r in swarm.members[0].rounds.values() if r.exchange_s > 1.5]
         assert len(slow) <= 1
 

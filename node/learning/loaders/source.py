@@ -44,6 +44,8 @@ class Request:
 
 def read_bytes(path: Path, limit: int = MAX_FILE_BYTES) -> bytes:
     """All of a file, decompressed if its name ends in .gz or .xz; at most `limit` bytes. Raises `DataError`."""
+    if path.exists() and not path.is_file():
+        raise DataError(f"{path}: not a plain file", "Name the file itself.")
     try:
         with _open(path) as file:
             data = file.read(limit + 1)

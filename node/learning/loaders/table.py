@@ -24,7 +24,7 @@ from node.learning.loaders.source import Request, read_text
 MAX_ROWS = 2_000_000
 MAX_COLUMNS = 4_096
 MAX_FEATURES = 16_384
-MAX_CELLS = 100_000_000
+MAX_CELLS = 20_000_000
 MAX_CATEGORIES = 64
 """Distinct values of a column that is not numeric; more is an identifier or a typing error, not a category."""
 MAX_CLASSES = 1_000

@@ -10,7 +10,7 @@ from overlay.topology import Topology, TopologyError, dumps, parse_topology
 from overlay.topology_schema import Consensus, Node, Privacy, Rounds, Targets, Task
 from tests.overlay.files import LONG, PEER_IDS, document, parsed
 
-KNOWN_DIGEST = "c86466b5de498cd3ed92d214cd9764c55e33b9a5fefcc3632ae0b6396080d922"
+KNOWN_DIGEST = "5e56cb22800b6d27ec49bf20b0cf59be628014034a57a0be36ea0446120fea1d"
 
 
 # --- what a topology says ---------------------------------------------------------------------------------------------

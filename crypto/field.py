@@ -194,8 +194,9 @@ def limbs(values: Vector, out: Floats | None = None) -> Floats:
     """Split (k, n) elements into (2k, n) float64: the k rows of low 16 bits, then the k rows of high 15 bits."""
     k, n = values.shape
     split = np.empty((2 * k, n)) if out is None else out
-    np.copyto(split[:k], (values & _LIMB).view(np.int32))
-    np.copyto(split[k:], (values >> _LIMB_BITS).view(np.int32))
+    scratch = values & _LIMB
+    np.copyto(split[:k], scratch.view(np.int32))
+    np.copyto(split[k:], np.right_shift(values, _LIMB_BITS, out=scratch).view(np.int32))
     return split
 
 

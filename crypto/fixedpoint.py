@@ -77,7 +77,10 @@ class FixedPoint:
         """The float32 mean of `members` updates from the lattice sum `total` (d,)."""
         if not 1 <= members <= self.members:
             raise FixedPointError(f"a sum holds 1 to {self.members} members, got {members}")
-        return (total * (1.0 / (self.scale * members))).astype(np.float32)
+        decoded = np.empty(total.size, dtype=np.float32)
+        for start in range(0, total.size, BLOCK):
+            decoded[start : start + BLOCK] = total[start : start + BLOCK] * (1.0 / (self.scale * members))
+        return decoded
 
     def _shortening(self, update: Update) -> float:
         square = 0.0

@@ -47,16 +47,22 @@ class Sketch:
         """Pairs of first column and A + 1 (k, ≤ TILE), entries 0, 1, 2, which the next tile overwrites."""
         stream = Stream(self._coin, "sketch rows")
         quarter = self.rows // 4
-        tile = np.empty((self.rows, min(TILE, columns)), dtype=np.float32)
+        widest = min(TILE, columns)
+        buffer = np.empty((self.rows, widest), dtype=np.float32)
+        scratch = np.empty((2, quarter * widest // 8), dtype=np.uint64)
         for start in range(0, columns, TILE):
             width = min(TILE, columns - start)
-            if tile.shape[1] != width:
-                tile = np.empty((self.rows, width), dtype=np.float32)
+            tile, (entries, plane) = buffer[:, :width], scratch[:, : quarter * width // 8]
+            octets = plane.view(np.uint8).reshape(quarter, width)
             flips = stream.octets((quarter * width,)).view(np.uint64)
-            entries = (flips & _LOW_FLIPS) + ((flips >> np.uint64(1)) & _LOW_FLIPS)
+            np.bitwise_and(flips, _LOW_FLIPS, out=entries)
+            np.right_shift(flips, np.uint64(1), out=plane)
+            np.bitwise_and(plane, _LOW_FLIPS, out=plane)
+            entries += plane
             for place in range(4):
-                plane = (entries >> np.uint64(2 * place)) & _ENTRY
-                tile[place * quarter : (place + 1) * quarter] = plane.view(np.uint8).reshape(quarter, width)
+                np.right_shift(entries, np.uint64(2 * place), out=plane)
+                np.bitwise_and(plane, _ENTRY, out=plane)
+                np.copyto(tile[place * quarter : (place + 1) * quarter], octets)
             yield start, tile
 
     def matrix(self, columns: int) -> npt.NDArray[np.int8]:
@@ -91,13 +97,19 @@ class Sketch:
         rows = coefficients.astype(np.float32)
         ones = 2 * stripes + 2 * n
         sums = np.zeros((ones + 1, 2 * dealers), dtype=np.int64)
+        widest = min(TILE, shares[0].size)
+        left, right = np.ones((ones + 1, widest)), np.empty((2 * dealers, widest))
+        drawn, gathered = np.empty((n, widest), dtype=np.uint32), np.empty((dealers, widest), dtype=np.uint32)
         for start, tile in self.tiles(shares[0].size):
             width = tile.shape[1]
-            left = np.ones((ones + 1, width))
-            left[: 2 * stripes] = np.matmul(rows, tile)
-            limbs(np.stack([stream.elements(width) for stream in challenges]), left[2 * stripes : ones])
-            right = limbs(np.stack([share[start : start + width] for share in shares]))
-            sums += np.matmul(left, right.T).astype(np.int64)
+            for stream, row in zip(challenges, drawn, strict=True):
+                stream.fill(row[:width])
+            for share, row in zip(shares, gathered, strict=True):
+                row[:width] = share[start : start + width]
+            left[: 2 * stripes, :width] = np.matmul(rows, tile)
+            limbs(drawn[:, :width], left[2 * stripes : ones, :width])
+            limbs(gathered[:, :width], right[:, :width])
+            sums += np.matmul(left[:, :width], right[:, :width].T).astype(np.int64)
             sums %= PRIME
         sums[: 2 * stripes] -= coefficients.sum(axis=1)[:, None] * sums[ones]  # tiles hold A + 1
         return _joined(sums[: 2 * stripes], dealers), _joined(sums[2 * stripes : ones], dealers)

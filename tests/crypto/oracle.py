@@ -59,3 +59,30 @@ def sketch_values(A, c, X):
 def norm_statement(values, bound, shift, tau):
     """Whether every |y| < bound and Σ (y >> shift)² ≤ tau: what the bits of a proof assert."""
     return all(-bound <= y < bound for y in values) and sum((y >> shift) ** 2 for y in values) <= tau
+
+
+def holder_scalars(share, masks, bits, A, c, weights, shape):
+    """The masked scalars of protocol.md, check by check, for one holder and one dealer, in the order in which they
+    travel.
+
+    `masks` = (R, Ra, Rb, Z), `bits` = (rows, slack, M); `weights` = (ρ, bit ρ, r1, r2 with r3, r4); `shape` = (bits,
+    shift, bound, tau).
+    """
+    R, Ra, Rb, Z = masks
+    rows, slack, M = bits
+    rho, bit_rho, r1, r23, r4 = weights
+    width, shift, bound, tau = shape
+    dot = lambda u, v: sum(x * y for x, y in zip(u, v, strict=True))  # noqa: E731
+    words = [*rows, *slack]
+    degree = [dot(row, share) + mask for row, mask in zip(rho, R, strict=True)]
+    bit_degree = [dot(row, words) + mask for row, mask in zip(bit_rho, M, strict=True)]
+    sketch = [
+        sum(weight * cs[q] * dot(row, share) for weight, row, cs in zip(r1, A, c, strict=True)) + Ra[q]
+        for q in range(len(Ra))
+    ]
+    by_row = [rows[a * width : (a + 1) * width] for a in range(len(r1))]
+    value = sum(w * (sum(b << j for j, b in enumerate(row)) - bound) for w, row in zip(r1, by_row, strict=True)) + Rb[0]
+    squares = sum((sum(b << j for j, b in enumerate(row[shift:])) - (bound >> shift)) ** 2 for row in by_row)
+    norm = squares + sum(b << j for j, b in enumerate(slack)) - tau
+    statement = sum(w * (b * b - b) for w, b in zip(r23, words, strict=True)) + r4 * norm + Z[0]
+    return [x % P for x in (*degree, *bit_degree, *sketch, value, statement)]

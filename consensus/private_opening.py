@@ -1,0 +1,352 @@
+"""The opening: holders add up their shares over the accepted set, owners decode a part each, everyone checks each part.
+
+The columns of the sum are cut into one run an owner. A holder sends run o of its share of the sum to owner o, signed;
+the owner decodes it and sends it to all, signed. Then each member signs, for every run it was sent, that run's digest
+and four random combinations of the same columns of its own share. The coefficients are drawn from the digest of the run
+(after Fiat and Shamir): a wrong run passes with probability p⁻⁴ < 2⁻¹²³, so that an owner that tries many wrong runs
+gains nothing. The combinations of the holders are decoded and compared with those of the run. Who misses a run, or has
+one that fails, fetches the holders' shares of it and decodes for itself.
+
+A member opens once a round: its statements are about the decision that fixed the accepted set, which is unique.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Collection, Mapping
+from itertools import pairwise
+
+import numpy as np
+
+from consensus.notary import Notary
+from consensus.private_messages import (
+    NIL,
+    Body,
+    BodyError,
+    Fetch,
+    Item,
+    Portion,
+    PortionKind,
+    PrivateMessage,
+    Reader,
+    Stage,
+)
+from consensus.private_terms import PrivateTerms
+from crypto.commitment import digest
+from crypto.decoding import decode, open_shares
+from crypto.field import FieldError, Signed, Vector, inner, require_canonical, to_signed
+from crypto.randomness import SEED_BYTES, Stream
+
+COMBINATIONS = 4
+_WORD = np.dtype("<u4")
+_CHECK = 32 + 4 * COMBINATIONS
+_WAVES = 5
+"""Deadlines until an opening is given up: shares, parts, checks, what failed, the certificate."""
+
+Outgoing = tuple[int | None, PrivateMessage]
+Name = Callable[[int, str, tuple[Item, ...]], None]
+
+
+class Opening:
+    """Opens one sum. `notary` speaks in the context of the decision on the accepted set."""
+
+    def __init__(
+        self,
+        terms: PrivateTerms,
+        notary: Notary,
+        holders: Collection[int],
+        mine: Vector | None,
+        randbytes: Callable[[int], bytes],
+        name: Name,
+        now: float,
+    ) -> None:
+        """`mine` is our share of the sum (G,), None if we lack a dealer's."""
+        self._terms = terms
+        self._notary = notary
+        self._holders = tuple(sorted(holders))
+        self._mine = mine if notary.me in self._holders else None
+        self._randbytes = randbytes
+        self._name = name
+        self._began = now
+        columns = terms.packing.columns(terms.size)
+        edges = [columns * i // len(self._holders) for i in range(len(self._holders) + 1)]
+        self._runs = {
+            o: slice(first, last)
+            for o, (first, last) in zip(self._holders, pairwise(edges), strict=True)
+            if first < last
+        }
+        self._shares: dict[int, dict[int, Vector]] = {o: {} for o in self._runs}
+        self._tried: dict[int, int] = {}
+        self._chunks: dict[int, tuple[bytes, Vector, bytes]] = {}
+        self._sure: dict[int, Vector] = {}
+        self._sent: dict[int, Portion] = {}
+        self._checks: dict[int, dict[int, tuple[bytes, Vector]]] = {}
+        self._check_items: dict[int, Item] = {}
+        self._certificate: dict[int, Item] = {}
+        self._own: dict[int, Item] = {}
+        self._fetched: set[int] = set()
+        self.total: Signed | None = None
+        """The sum (d,), in lattice units."""
+        self._out: list[Outgoing] = []
+        self._start()
+
+    # --- sending --------------------------------------------------------------------------------------------------
+
+    def _start(self) -> None:
+        if self._mine is None:
+            return
+        for owner in self._runs:
+            if owner == self._notary.me:
+                self._shares[owner][owner] = self._mine[self._runs[owner]]
+            else:
+                self._out.append((owner, self._share_of(owner)))
+
+    def _share_of(self, owner: int) -> Portion:
+        if owner not in self._sent:
+            if self._mine is None:
+                raise ValueError("no share to send")
+            body = self._mine[self._runs[owner]].astype(_WORD, copy=False).view(np.uint8).data
+            self._sent[owner] = self._notary.portion(owner, PortionKind.SHARE, body)
+        return self._sent[owner]
+
+    def answer(self, peer: int, part: int, stage: int) -> list[Outgoing]:
+        """What a member that fetches from the opening is sent."""
+        out: list[Outgoing] = [(peer, item) for item in self._own.values()]
+        if stage == Stage.CHECK and part in self._runs and self._mine is not None:
+            out.append((peer, self._share_of(part)))
+        return out
+
+    # --- hearing --------------------------------------------------------------------------------------------------
+
+    def hear_portion(self, peer: int, portion: Portion) -> None:
+        """Take a part of the sum."""
+        owner = portion.owner
+        if owner not in self._runs or owner in self._sure:
+            return
+        mine = portion.kind == PortionKind.SHARE
+        if peer in self._shares[owner] if mine else (owner in self._chunks or owner == self._notary.me):
+            return
+        if peer not in self._holders if mine else peer != owner:
+            self._name(peer, "sends a part of the sum that is not its to send", ())
+            return
+        said = hashlib.sha256(portion.body).digest()
+        if not self._notary.signed_portion(peer, portion, said):
+            self._name(peer, "sends a part of another sum than the one agreed on, or does not sign it", ())
+            return
+        words = self._words(portion.body, self._width(owner) * (1 if mine else self._terms.packing.packed))
+        if words is None:
+            self._name(peer, "signed a part of the sum of the wrong length or form", ())
+        elif mine:
+            self._shares[owner][peer] = words
+        else:
+            self._chunks[owner] = said, words.reshape(self._terms.packing.packed, -1), portion.signature
+
+    def hear_item(self, peer: int, item: Item) -> None:
+        """Take the checks, or the certificate, of a member."""
+        kept = self._check_items if item.stage == Stage.CHECK else self._certificate
+        known = kept.get(item.author)
+        if known is not None and known.body == item.body:
+            return
+        if not self._notary.wrote(item):
+            self._name(peer, "passes on an item of the opening that its author did not sign", ())
+        elif known is not None:
+            self._name(item.author, f"signed two different items of stage {Stage(item.stage).name}", (known, item))
+            self._out += [] if item.author == peer else [(None, known), (None, item)]
+        elif item.stage == Stage.CHECK:
+            try:
+                self._checks[item.author] = self._unpack_checks(item.body)
+            except BodyError as error:
+                self._name(item.author, f"signed checks that cannot be read: {error}", (item,))
+            kept[item.author] = item
+        else:
+            kept[item.author] = item
+
+    # --- acting ---------------------------------------------------------------------------------------------------
+
+    def advance(self, now: float, away: Collection[int]) -> list[Outgoing]:
+        """Do what can be done now."""
+        waves = self._waves(now)
+        self._decode_shares(waves, away)
+        self._send_checks(waves, away)
+        self._verify_chunks(waves, away)
+        self._fetch_missing(waves)
+        self._finish()
+        out, self._out = self._out, []
+        return out
+
+    def closed(self, now: float, away: Collection[int]) -> bool:
+        """Whether nothing more is to be waited for."""
+        if self._waves(now) >= _WAVES:
+            return True
+        return (
+            self.total is not None
+            and len(self.certificate) + len(self._dissent()) >= len(self._holders)
+            and not (set(self._holders) - set(away) - self._certificate.keys())
+        )
+
+    def wake_at(self, now: float) -> float:
+        """When to call `advance` if nothing happens."""
+        return self._began + min(self._waves(now) + 1, _WAVES) * self._terms.deadline_s
+
+    def _waves(self, now: float) -> int:
+        """How many deadlines have passed."""
+        return sum(now >= self._began + wave * self._terms.deadline_s for wave in range(1, _WAVES + 1))
+
+    @property
+    def certificate(self) -> dict[int, Item]:
+        """Signatures under the sum that we have."""
+        mine = self._own.get(Stage.CERTIFY)
+        if mine is None:
+            return {}
+        return {author: item for author, item in self._certificate.items() if item.body == mine.body}
+
+    def missing(self, away: Collection[int]) -> set[int]:
+        """Holders that have not said all that they have to."""
+        return set(self._holders) - set(away) - self._certificate.keys()
+
+    def _dissent(self) -> set[int]:
+        return self._certificate.keys() - self.certificate.keys()
+
+    def _decode_shares(self, waves: int, away: Collection[int]) -> None:
+        for owner, shares in self._shares.items():
+            if owner in self._sure or len(shares) == self._tried.get(owner, 0):
+                continue
+            everyone = shares.keys() >= set(self._holders) - set(away)
+            if owner == self._notary.me:
+                ready = everyone or waves >= 1
+            else:
+                ready = owner in self._fetched and len(shares) > self._terms.packing.degree + self._terms.packing.liars
+            if ready and self._decode(owner, shares) and owner == self._notary.me:
+                body = self._sure[owner].reshape(-1).astype(_WORD, copy=False).view(np.uint8).data
+                self._out.append((None, self._notary.portion(owner, PortionKind.CHUNK, body)))
+                self._chunks[owner] = hashlib.sha256(body).digest(), self._sure[owner], b""
+
+    def _decode(self, owner: int, shares: Mapping[int, Vector]) -> bool:
+        self._tried[owner] = len(shares)
+        opened = open_shares(self._terms.packing, shares, Stream(self._randbytes(SEED_BYTES), "opening"))
+        if opened is None:
+            return False
+        for liar in opened.liars:
+            self._name(liar, f"signed a wrong share of the sum, for owner {self._notary.roster[owner]}", ())
+        self._sure[owner] = opened.secrets
+        return True
+
+    def _send_checks(self, waves: int, away: Collection[int]) -> None:
+        if Stage.CHECK in self._own or self._mine is None:
+            return
+        if waves < 2 and not self._chunks.keys() >= self._runs.keys() - set(away):
+            return
+        parts: list[bytes] = []
+        for owner, run in self._runs.items():
+            if owner not in self._chunks:
+                parts.append(bytes(_CHECK))
+                continue
+            said = self._chunks[owner][0]
+            combined = self._combine(owner, said, self._mine[None, run])[:, 0]
+            parts += [said, combined.astype(_WORD, copy=False).tobytes()]
+        self._say(Stage.CHECK, b"".join(parts))
+
+    def _say(self, stage: Stage, body: bytes) -> None:
+        item = self._notary.item(stage, body)
+        self._own[stage] = item
+        self._out.append((None, item))
+        self.hear_item(self._notary.me, item)
+
+    def _verify_chunks(self, waves: int, away: Collection[int]) -> None:
+        if waves < 3 and not self._checks.keys() >= set(self._holders) - set(away):
+            return
+        for owner in list(self._chunks):
+            if owner not in self._sure:
+                self._verify(owner)
+
+    def _verify(self, owner: int) -> None:
+        said, chunk, _ = self._chunks[owner]
+        packing = self._terms.packing
+        words = {
+            holder: checks[owner][1]
+            for holder, checks in self._checks.items()
+            if owner in checks and checks[owner][0] == said and holder in self._holders
+        }
+        expected = self._combine(owner, said, chunk)
+        for place in range(COMBINATIONS):
+            word = {holder: int(values[place]) for holder, values in words.items()}
+            decoded = decode(word, packing.degree, packing.liars, packing.secret_points)
+            if decoded is None:
+                self._fetched_add(owner)
+                return
+            for liar in decoded.liars:
+                self._name(liar, f"signed wrong combinations of its share of the sum for {owner}", ())
+            if decoded.values != tuple(expected[place].tolist()):
+                self._name(owner, "signed a wrong part of the sum", ())
+                self._fetched_add(owner)
+                return
+        self._sure[owner] = chunk
+
+    def _fetch_missing(self, waves: int) -> None:
+        if waves < 3 and Stage.CHECK not in self._own:
+            return
+        if waves >= 2:
+            for owner in self._runs.keys() - self._chunks.keys() - self._sure.keys():
+                self._fetched_add(owner)
+
+    def _fetched_add(self, owner: int) -> None:
+        self._chunks.pop(owner, None)
+        if owner in self._fetched:
+            return
+        self._fetched.add(owner)
+        if self._mine is not None:
+            self._shares[owner][self._notary.me] = self._mine[self._runs[owner]]
+        for holder in self._holders:
+            if holder != self._notary.me:
+                self._out.append((holder, Fetch(self._notary.number, Stage.CHECK, owner)))
+
+    def fetch_again(self) -> list[Outgoing]:
+        """Ask for what is missing once more."""
+        if self.total is not None:
+            return [(None, Fetch(self._notary.number, Stage.CERTIFY, 0))]
+        parts = self._fetched - self._sure.keys()
+        if self._notary.me in self._runs and self._notary.me not in self._sure:
+            parts |= {self._notary.me}
+        return [(None, Fetch(self._notary.number, Stage.CHECK, part)) for part in sorted(parts)] or [
+            (None, Fetch(self._notary.number, Stage.CERTIFY, 0))
+        ]
+
+    def _finish(self) -> None:
+        if self.total is not None or self._sure.keys() != self._runs.keys():
+            return
+        total = np.concatenate([self._sure[owner] for owner in self._runs], axis=1)
+        self.total = to_signed(total.reshape(-1)[: self._terms.size])
+        if self._mine is not None:
+            self._say(Stage.CERTIFY, hashlib.sha256(total.astype(_WORD, copy=False).tobytes()).digest())
+
+    # --- small questions ------------------------------------------------------------------------------------------
+
+    def _width(self, owner: int) -> int:
+        return self._runs[owner].stop - self._runs[owner].start
+
+    def _words(self, body: Body, count: int) -> Vector | None:
+        if len(body) != 4 * count:
+            return None
+        words = np.frombuffer(body, _WORD).astype(np.uint32, copy=False)
+        try:
+            require_canonical(words, "part of the sum")
+        except FieldError:
+            return None
+        return words
+
+    def _combine(self, owner: int, said: bytes, rows: Vector) -> Vector:
+        """Combinations (COMBINATIONS, rows) of rows (rows, width), by coefficients drawn from the digest of a run."""
+        coin = digest("grapevine coin 3 v1", self._notary.context, owner, said)
+        return inner(Stream(coin, "combinations").elements(COMBINATIONS, rows.shape[1]), np.ascontiguousarray(rows))
+
+    def _unpack_checks(self, body: Body) -> dict[int, tuple[bytes, Vector]]:
+        reader, checks = Reader(body), {}
+        for owner in self._runs:
+            said = bytes(reader.take(32))
+            words = self._words(reader.take(4 * COMBINATIONS), COMBINATIONS)
+            if words is None:
+                raise BodyError("combinations that are no elements of the field")
+            if said != NIL:
+                checks[owner] = said, words
+        reader.end()
+        return checks

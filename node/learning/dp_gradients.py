@@ -29,6 +29,7 @@ _ROW_BY_ROW = (
     nn.Sequential,
     nn.Identity,
     nn.Flatten,
+    nn.Unflatten,
     nn.ReLU,
     nn.LeakyReLU,
     nn.ELU,

@@ -240,8 +240,9 @@ class Agreement:
             return False
         if not view.committed and self._lock_by_votes(view):
             return True
-        if self.view == 0 and not view.voted and (self._waited or not self.awaited(away)):
-            return self._vote(view, self._items)
+        ready = self.view == 0 and not view.voted and (self._waited or not self.awaited(away))
+        if ready and self._vote(view, self._items):
+            return True
         if self.view > 0 and not view.voted and self._lead_or_follow(view, away):
             return True
         ahead = self._others_view()

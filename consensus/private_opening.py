@@ -85,6 +85,7 @@ class Opening:
         self._certificate: dict[int, Item] = {}
         self._own: dict[int, Item] = {}
         self._fetched: set[int] = set()
+        self._verified: set[int] = set()
         self.total: Signed | None = None
         """The sum (d,), in lattice units."""
         self._out: list[Outgoing] = []
@@ -171,6 +172,9 @@ class Opening:
         self._verify_chunks(waves, away)
         self._fetch_missing(waves)
         self._finish()
+        if len(self.certificate) >= self._terms.quorum.size:
+            for liar in self._dissent():
+                self._name(liar, "signed another sum", ())
         out, self._out = self._out, []
         return out
 
@@ -255,11 +259,12 @@ class Opening:
     def _verify_chunks(self, waves: int, away: Collection[int]) -> None:
         if waves < 3 and not self._checks.keys() >= set(self._holders) - set(away):
             return
-        for owner in list(self._chunks):
-            if owner not in self._sure:
-                self._verify(owner)
+        for owner in self._chunks.keys() - self._verified:
+            self._verified.add(owner)
+            self._verify(owner)
 
     def _verify(self, owner: int) -> None:
+        """Compare a run with the holders' combinations of it; our own too, for what that says about holders."""
         said, chunk, _ = self._chunks[owner]
         packing = self._terms.packing
         words = {
@@ -280,7 +285,7 @@ class Opening:
                 self._name(owner, "signed a wrong part of the sum", ())
                 self._fetched_add(owner)
                 return
-        self._sure[owner] = chunk
+        self._sure.setdefault(owner, chunk)
 
     def _fetch_missing(self, waves: int) -> None:
         if waves < 3 and Stage.CHECK not in self._own:
@@ -290,9 +295,9 @@ class Opening:
                 self._fetched_add(owner)
 
     def _fetched_add(self, owner: int) -> None:
-        self._chunks.pop(owner, None)
-        if owner in self._fetched:
+        if owner in self._fetched or owner in self._sure:
             return
+        self._chunks.pop(owner, None)
         self._fetched.add(owner)
         if self._mine is not None:
             self._shares[owner][self._notary.me] = self._mine[self._runs[owner]]

@@ -26,8 +26,8 @@ def charge(ledger, round=0, release=RELEASE):
 
 def filled(path, entries=5):
     with Ledger.open(path, BUDGET) as ledger:
-        for round in range(entries):
-            charge(ledger, round)
+        for number in range(entries):
+            charge(ledger, number)
         return ledger.head
 
 
@@ -182,9 +182,8 @@ def test_an_older_ledger_put_in_its_place_is_noticed(tmp_path, whole):
 
 
 def test_two_nodes_do_not_share_a_ledger(tmp_path):
-    with Ledger.open(tmp_path / "ledger", BUDGET):
-        with pytest.raises(StateError, match="in use"):
-            Ledger.open(tmp_path / "ledger", BUDGET)
+    with Ledger.open(tmp_path / "ledger", BUDGET), pytest.raises(StateError, match="in use"):
+        Ledger.open(tmp_path / "ledger", BUDGET)
     Ledger.open(tmp_path / "ledger", BUDGET).close()
 
 

@@ -92,7 +92,8 @@ class ClippedGradients:
         x, y = rows.features[chosen], rows.labels[chosen]
         if self.ghost:
             return _ghost_norms(_differentiate(self._model.module, x, y)[1])
-        return torch.linalg.vector_norm(self._written_down(x, y)[0], dim=1)
+        norms: Tensor = torch.linalg.vector_norm(self._written_down(x, y)[0], dim=1)
+        return norms
 
     def _weights(self, norms: Tensor) -> tuple[Tensor, int]:
         # A gradient that is not finite counts as 0: its record must not be told by a crash.

@@ -216,9 +216,7 @@ class _Forger(PrivateDealer):
             bits[:, 0] += rows - clipped
         slack = (parameters.tau - square) >> np.arange(parameters.slack_bits) & 1
         stream = Stream(hashlib.sha256(b"forger").digest(), "bits")
-        return self.seal_bits(
-            share_bits(parameters, (bits % PRIME).astype(np.uint32), slack.astype(np.uint32), stream)
-        )
+        return self.seal_bits(share_bits(parameters, (bits % PRIME).astype(np.uint32), slack.astype(np.uint32), stream))
 
     def _deal(self, secrets):
         return super()._deal(stripes(self.values, self._terms.packing.packed))

@@ -12,9 +12,7 @@ ALL = (0, 1, 2, 3, 4, 5)
 
 
 def run_with(liar=None, build=None, **others):
-    run = Cell(
-        terms_of(SIX, **others), build=lambda i, arguments: build(arguments) if build and i == LIAR else None
-    )
+    run = Cell(terms_of(SIX, **others), build=lambda i, arguments: build(arguments) if build and i == LIAR else None)
     if liar is not None:
         run.members[LIAR].tamper = liar(run.members[LIAR])
     return run.run()

@@ -11,7 +11,7 @@ from consensus.private_messages import Sealed, Stage
 from consensus.private_supply import Entry, pack_share_box, proof_associated, proof_key
 from consensus.private_terms import PrivateTerms
 from crypto.commitment import Leaf, digest
-from crypto.field import Signed, Vector, from_signed, to_signed
+from crypto.field import Signed, Vector, from_signed
 from crypto.fixedpoint import Update
 from crypto.norm_proof import BitShares, MaskShares, deal_bits, deal_masks
 from crypto.randomness import SEED_BYTES, Stream
@@ -48,7 +48,7 @@ class PrivateDealer:
         if noise is not None:
             lattice += noise
         secrets = stripes(from_signed(lattice), packing.packed)  # type: ignore[arg-type] # int32 is a signed integer
-        self.lattice = to_signed(secrets)
+        self.lattice: Signed = stripes(lattice, packing.packed)  # type: ignore[assignment,arg-type] # cut alike
         """Stripes (ℓ, G) of what is dealt, in lattice units."""
         shares = self._deal(secrets)
         masks = deal_masks(terms.proof, Stream(randbytes(SEED_BYTES), "masks"))

@@ -86,6 +86,7 @@ class Opening:
         self._own: dict[int, Item] = {}
         self._fetched: set[int] = set()
         self._verified: set[int] = set()
+        self._combinations: dict[bytes, Vector] = {}
         self.total: Signed | None = None
         """The sum (d,), in lattice units."""
         self._out: list[Outgoing] = []
@@ -241,13 +242,13 @@ class Opening:
         if waves < 2 and not self._chunks.keys() >= self._runs.keys() - set(away):
             return
         parts: list[bytes] = []
-        for owner, run in self._runs.items():
+        for owner in self._runs:
             if owner not in self._chunks:
                 parts.append(bytes(_CHECK))
                 continue
             said = self._chunks[owner][0]
-            combined = self._combine(owner, said, self._mine[None, run])[:, 0]
-            parts += [said, combined.astype(_WORD, copy=False).tobytes()]
+            combined, _ = self._combined(owner)
+            parts += [said, b"" if combined is None else combined.astype(_WORD, copy=False).tobytes()]
         self._say(Stage.CHECK, b"".join(parts))
 
     def _say(self, stage: Stage, body: bytes) -> None:
@@ -267,12 +268,12 @@ class Opening:
         """Compare a run with the holders' combinations of it; our own too, for what that says about holders."""
         said, chunk, _ = self._chunks[owner]
         packing = self._terms.packing
+        _, expected = self._combined(owner)
         words = {
             holder: checks[owner][1]
             for holder, checks in self._checks.items()
             if owner in checks and checks[owner][0] == said and holder in self._holders
         }
-        expected = self._combine(owner, said, chunk)
         for place in range(COMBINATIONS):
             word = {holder: int(values[place]) for holder, values in words.items()}
             decoded = decode(word, packing.degree, packing.liars, packing.secret_points)
@@ -339,10 +340,18 @@ class Opening:
             return None
         return words
 
-    def _combine(self, owner: int, said: bytes, rows: Vector) -> Vector:
-        """Combinations (COMBINATIONS, rows) of rows (rows, width), by coefficients drawn from the digest of a run."""
-        coin = digest("grapevine coin 3 v1", self._notary.context, owner, said)
-        return inner(Stream(coin, "combinations").elements(COMBINATIONS, rows.shape[1]), np.ascontiguousarray(rows))
+    def _combined(self, owner: int) -> tuple[Vector | None, Vector]:
+        """Combinations (COMBINATIONS,) of our share of a run, and (COMBINATIONS, ℓ) of the run as its owner sent it, by
+        coefficients drawn from the digest of the run.
+        """
+        said, chunk, _ = self._chunks[owner]
+        kept = self._combinations.get(said)
+        if kept is None:
+            coin = digest("grapevine coin 3 v1", self._notary.context, owner, said)
+            weights = Stream(coin, "combinations").elements(COMBINATIONS, chunk.shape[1])
+            rows = chunk if self._mine is None else np.concatenate([chunk, self._mine[None, self._runs[owner]]])
+            kept = self._combinations[said] = inner(weights, rows)
+        return (None if self._mine is None else kept[:, -1]), kept[:, : len(chunk)]
 
     def _unpack_checks(self, body: Body) -> dict[int, tuple[bytes, Vector]]:
         reader, checks = Reader(body), {}

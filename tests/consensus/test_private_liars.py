@@ -1,8 +1,12 @@
 """One liar of one, at every wave: refused, named by all, and the sum of the others exact."""
 
+from dataclasses import replace
+
 import pytest
 
-from consensus.private_messages import Stage
+from consensus.effects import Heard
+from consensus.private_messages import Fetch, Stage
+from crypto.shamir import Packing
 from tests.consensus import private_liars as liars
 from tests.consensus.private_cell import SIX, SIZE, Cell, terms_of
 
@@ -135,3 +139,49 @@ def test_who_votes_twice_is_named():
     run = run_with(liars.voting_twice)
     assert run.check(but=(LIAR,)) == {ALL}
     assert run.named(but=(LIAR,)) == [{LIAR}] * 5
+
+
+def test_what_was_said_in_another_round_is_refused():
+    said = []
+    before = Cell(terms_of(SIX, number=2))
+    send = before.send
+
+    def overheard(sender, receiver, message):
+        if sender == 0:
+            said.append((receiver, message))
+        send(sender, receiver, message)
+
+    before.send = overheard
+    before.run()
+    run = Cell(terms_of(SIX))
+    for member in run.members:
+        for receiver, message in said:
+            if receiver == member.index != LIAR and not isinstance(message, Fetch):
+                run.at(
+                    1e-3,
+                    lambda m=member, s=message: run._do(
+                        m, lambda: m.round.receive(Heard(run.terms.cell[LIAR], s), 0.0)
+                    ),
+                )
+                again = replace(message, round=3)
+                run.at(
+                    1e-3,
+                    lambda m=member, s=again: run._do(m, lambda: m.round.receive(Heard(run.terms.cell[LIAR], s), 0.0)),
+                )
+    run.run()
+    assert run.check(but=(LIAR,)) == {ALL}
+    for index, named in zip(REST, run.named(but=(LIAR,)), strict=True):
+        assert named == ({LIAR} if index else set())
+
+
+@pytest.mark.parametrize("second", [liars.wrong_part, liars.wrong_share_of_the_sum, liars.voting_twice])
+@pytest.mark.parametrize("first", [liars.inconsistent([0, 5]), liars.rubbish([3]), liars.forger(liars.wrapping(SIZE))])
+def test_two_liars_and_an_absentee_where_two_are_tolerated(first, second):
+    nine = Packing(9, 1, 2, 2, 1)
+    run = Cell(terms_of(nine, rows=64), build=lambda i, arguments: first(arguments) if i == 2 else None)
+    run.members[7].tamper = second(run.members[7])
+    run.members[4].tamper = liars.silent_from(Stage.SCALARS)
+    run.run()
+    but = (2, 4, 7)
+    assert run.check(but=but) == {(0, 1, 3, 4, 5, 6, 7, 8)}
+    assert run.named(but=but) == [{2, 7}] * 6

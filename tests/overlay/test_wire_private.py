@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 from dataclasses import fields, replace
 
 import pytest
@@ -47,10 +48,8 @@ def test_nothing_but_a_wire_error_comes_of_other_bytes(message, data):
     broken = bytearray(frame(message))
     for _ in range(data.draw(st.integers(1, 4))):
         broken[data.draw(st.integers(0, len(broken) - 1))] = data.draw(st.integers(0, 255))
-    try:
+    with contextlib.suppress(WireError):
         Decoder(Limits(max_body=4096)).receive(bytes(broken))
-    except WireError:
-        pass
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from consensus.notary import Notary, value_of
 from consensus.private_messages import Bundle, Fetch, Held, Item, Role, Stage, Vote
 from tests.consensus.private_cell import keys, quick_sign, quick_verify
 
-M, BOUND, FAULTY = 6, 1, 2
+M, BOUND, FAULTY = 6, 1, 3
 QUORUM = Quorum(M, BOUND, FAULTY)
 
 
@@ -135,3 +135,72 @@ def test_late_and_lost_messages_never_split_a_decision(seed):
 def test_two_quorums_share_an_honest_member(m, b, size):
     assert Quorum(m, b, 0).size == size
     assert 2 * size - m > b
+
+
+class Alone:
+    """Member 0 by itself, all items before it, and whoever else the test speaks for."""
+
+    def __init__(self, *, votes=0):
+        self.table = Table(0, liar=False)
+        self.agreement = self.table.agreements[0]
+        self.items, self.notaries, self.now = self.table.items, self.table.notaries, 0.0
+        self.agreement.enter(0.0, self.items[0], deadline_s=5.0, expected=range(M), least=3, check=lambda *_: None)
+        for author in range(1, M):
+            self.agreement.hear_item(author, self.items[author])
+        self.agreement.advance(0.0, ())
+        for author in range(1, 1 + votes):
+            self.agreement.hear_vote(author, self.vote(author, 0, self.items))
+        self.until(1)
+
+    def vote(self, author, view, items):
+        return self.notaries[author].vote(Stage.PROVE, view, 0, value_of(Stage.PROVE, items))
+
+    def until(self, view):
+        while self.agreement.view < view:
+            self.now += 5.0
+            self.agreement.advance(self.now, ())
+
+    def propose(self, items, lock=-1, voters=()):
+        """What member 0 votes for when the leader of its view proposes this; skips views that member 0 leads."""
+        while (leader := self.agreement._leader(self.agreement.view)) == 0:
+            self.until(self.agreement.view + 1)
+        signatures = {a: self.vote(a, lock, items).signature for a in voters}
+        held = Held(items, lock, value_of(Stage.PROVE, items), signatures)
+        bundle = Bundle(3, Stage.PROVE, self.agreement.view, Role.PROPOSAL, held.pack())
+        self.agreement.hear_bundle(leader, bundle)
+        out = self.agreement.advance(self.now, ())
+        return [message.value for _, message in out if isinstance(message, Vote) and message.step == 0]
+
+
+def some_of(items, *left_out):
+    return {author: item for author, item in items.items() if author not in left_out}
+
+
+def test_a_leader_cannot_leave_out_who_was_heard():
+    alone = Alone()
+    assert alone.propose(some_of(alone.items, 4)) == []
+    alone.until(alone.agreement.view + 1)
+    assert alone.propose(alone.items) == [value_of(Stage.PROVE, alone.items)]
+
+
+def test_who_is_locked_votes_for_nothing_else():
+    alone = Alone(votes=3)
+    others = some_of(alone.items, 4)
+    assert alone.propose(others) == []
+    alone.until(alone.agreement.view + 1)
+    assert alone.propose(others, lock=0, voters=(1, 2, 3, 4)) == []  # not after its own lock
+    alone.until(alone.agreement.view + 1)
+    assert alone.propose(others, lock=1, voters=(1, 2, 3)) == []  # no quorum
+    assert not alone.agreement.exhausted
+
+
+def test_a_later_quorum_releases_a_lock():
+    alone = Alone(votes=3)
+    others = some_of(alone.items, 4)
+    alone.until(2)
+    assert alone.propose(others, lock=1, voters=(1, 2, 3, 4)) == [value_of(Stage.PROVE, others)]
+
+
+def test_the_lock_itself_may_be_proposed_again():
+    alone = Alone(votes=3)
+    assert alone.propose(alone.items) == [value_of(Stage.PROVE, alone.items)]

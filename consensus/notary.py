@@ -36,7 +36,7 @@ class Notary:
     def portion(self, owner: int, kind: int, body: Body) -> Portion:
         """Our part of the sum."""
         signature = self.sign(self.portion_statement(owner, kind, hashlib.sha256(body).digest()))
-        return Portion(self.number, owner, kind, signature, body)
+        return Portion(self.number, owner, self.me, kind, signature, body)
 
     def wrote(self, item: Item) -> bool:
         """Whether the author of an item signed it."""
@@ -50,10 +50,10 @@ class Notary:
             self.roster[author], self._vote(stage, view, step, value), signature
         )
 
-    def signed_portion(self, author: int, portion: Portion, body_digest: bytes) -> bool:
-        """Whether `author` signed this part of the sum."""
+    def signed_portion(self, portion: Portion, body_digest: bytes) -> bool:
+        """Whether its author signed this part of the sum."""
         statement = self.portion_statement(portion.owner, portion.kind, body_digest)
-        return self.verify(self.roster[author], statement, portion.signature)
+        return self.verify(self.roster[portion.author], statement, portion.signature)
 
     def portion_statement(self, owner: int, kind: int, body_digest: bytes) -> bytes:
         """What is signed of a part of the sum."""

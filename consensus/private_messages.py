@@ -120,10 +120,13 @@ class Fetch:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Portion:
-    """Part `owner` of the sum: words of a share, or the sum itself."""
+    """Part `owner` of the sum: words of a share, or the sum itself. `author` signed it; a share of another than the
+    sender is evidence against its author.
+    """
 
     round: int
     owner: int
+    author: int
     kind: int
     signature: bytes
     body: Body

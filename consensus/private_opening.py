@@ -43,6 +43,8 @@ _CHECK = 32 + 4 * COMBINATIONS
 _WAVES = 5
 """Deadlines until an opening is given up: shares, parts, checks, what failed, the certificate."""
 
+_WRONG_SHARE = "signed a wrong share of the sum"
+
 Outgoing = tuple[int | None, PrivateMessage]
 Name = Callable[[int, str, tuple[Item, ...]], None]
 
@@ -77,6 +79,9 @@ class Opening:
         }
         self._shares: dict[int, dict[int, Vector]] = {o: {} for o in self._runs}
         self._tried: dict[int, int] = {}
+        self._portions: dict[tuple[int, int], Portion] = {}
+        self._evidence: dict[tuple[int, int], Vector] = {}
+        self._weighed: set[tuple[int, int]] = set()
         self._chunks: dict[int, tuple[bytes, Vector, bytes]] = {}
         self._sure: dict[int, Vector] = {}
         self._sent: dict[int, Portion] = {}
@@ -121,27 +126,35 @@ class Opening:
     # --- hearing --------------------------------------------------------------------------------------------------
 
     def hear_portion(self, peer: int, portion: Portion) -> None:
-        """Take a part of the sum."""
-        owner = portion.owner
-        if owner not in self._runs or owner in self._sure:
+        """Take a part of the sum, or evidence of a wrong share of it."""
+        owner, author, share = portion.owner, portion.author, portion.kind == PortionKind.SHARE
+        if owner not in self._runs or self._known(owner, author, share, direct=author == peer):
             return
-        mine = portion.kind == PortionKind.SHARE
-        if peer in self._shares[owner] if mine else (owner in self._chunks or owner == self._notary.me):
-            return
-        if peer not in self._holders if mine else peer != owner:
+        if author not in self._holders or not (share or author == peer == owner):
             self._name(peer, "sends a part of the sum that is not its to send", ())
             return
         said = hashlib.sha256(portion.body).digest()
-        if not self._notary.signed_portion(peer, portion, said):
-            self._name(peer, "sends a part of another sum than the one agreed on, or does not sign it", ())
+        if not self._notary.signed_portion(portion, said):
+            self._name(peer, "sends a part of another sum than the one agreed on, or one that is not signed", ())
             return
-        words = self._words(portion.body, self._width(owner) * (1 if mine else self._terms.packing.packed))
+        words = self._words(portion.body, self._width(owner) * (1 if share else self._terms.packing.packed))
         if words is None:
-            self._name(peer, "signed a part of the sum of the wrong length or form", ())
-        elif mine:
-            self._shares[owner][peer] = words
-        else:
+            self._name(author, "signed a part of the sum of the wrong length or form", ())
+        elif not share:
             self._chunks[owner] = said, words.reshape(self._terms.packing.packed, -1), portion.signature
+        elif author == peer:
+            self._shares[owner][author] = words
+            self._portions[owner, author] = portion
+        else:
+            self._evidence[owner, author] = words
+
+    def _known(self, owner: int, author: int, share: bool, *, direct: bool) -> bool:
+        """Whether such a part would tell nothing new."""
+        if not share:
+            return owner in self._chunks or owner in self._sure or owner == self._notary.me
+        if direct:
+            return author in self._shares[owner] or owner in self._sure
+        return author == self._notary.me or (owner, author) in self._evidence
 
     def hear_item(self, peer: int, item: Item) -> None:
         """Take the checks, or the certificate, of a member."""
@@ -171,6 +184,8 @@ class Opening:
         self._decode_shares(waves, away)
         self._send_checks(waves, away)
         self._verify_chunks(waves, away)
+        for owner, author in self._evidence.keys() - self._weighed:
+            self._weigh(owner, author)
         self._fetch_missing(waves)
         self._finish()
         if len(self.certificate) >= self._terms.quorum.size:
@@ -232,7 +247,9 @@ class Opening:
         if opened is None:
             return False
         for liar in opened.liars:
-            self._name(liar, f"signed a wrong share of the sum, for owner {self._notary.roster[owner]}", ())
+            self._name(liar, _WRONG_SHARE, ())
+            if (owner, liar) in self._portions:
+                self._out.append((None, self._portions[owner, liar]))
         self._sure[owner] = opened.secrets
         return True
 
@@ -266,17 +283,10 @@ class Opening:
 
     def _verify(self, owner: int) -> None:
         """Compare a run with the holders' combinations of it; our own too, for what that says about holders."""
-        said, chunk, _ = self._chunks[owner]
-        packing = self._terms.packing
+        chunk, packing = self._chunks[owner][1], self._terms.packing
         _, expected = self._combined(owner)
-        words = {
-            holder: checks[owner][1]
-            for holder, checks in self._checks.items()
-            if owner in checks and checks[owner][0] == said and holder in self._holders
-        }
         for place in range(COMBINATIONS):
-            word = {holder: int(values[place]) for holder, values in words.items()}
-            decoded = decode(word, packing.degree, packing.liars, packing.secret_points)
+            decoded = decode(self._word(owner, place), packing.degree, packing.liars, packing.secret_points)
             if decoded is None:
                 self._fetched_add(owner)
                 return
@@ -287,6 +297,27 @@ class Opening:
                 self._fetched_add(owner)
                 return
         self._sure.setdefault(owner, chunk)
+
+    def _word(self, owner: int, place: int) -> dict[int, int]:
+        """One combination of a run, by holder, of those that hold the run that we hold."""
+        said = self._chunks[owner][0]
+        return {
+            holder: int(checks[owner][1][place])
+            for holder, checks in self._checks.items()
+            if owner in checks and checks[owner][0] == said and holder in self._holders
+        }
+
+    def _weigh(self, owner: int, author: int) -> None:
+        """Whether a share that somebody passed on is the one that all other holders' combinations ask for."""
+        if owner not in self._verified or owner not in self._chunks:
+            return
+        self._weighed.add((owner, author))
+        packing = self._terms.packing
+        words = self._evidence[owner, author][None]
+        for place, found in enumerate(inner(self._weights(owner), words)[:, 0].tolist()):
+            decoded = decode(self._word(owner, place), packing.degree, packing.liars, (packing.points[author],))
+            if decoded is not None and decoded.values != (found,):
+                self._name(author, _WRONG_SHARE, ())
 
     def _fetch_missing(self, waves: int) -> None:
         if waves < 3 and Stage.CHECK not in self._own:
@@ -347,11 +378,14 @@ class Opening:
         said, chunk, _ = self._chunks[owner]
         kept = self._combinations.get(said)
         if kept is None:
-            coin = digest("grapevine coin 3 v1", self._notary.context, owner, said)
-            weights = Stream(coin, "combinations").elements(COMBINATIONS, chunk.shape[1])
             rows = chunk if self._mine is None else np.concatenate([chunk, self._mine[None, self._runs[owner]]])
-            kept = self._combinations[said] = inner(weights, rows)
+            kept = self._combinations[said] = inner(self._weights(owner), rows)
         return (None if self._mine is None else kept[:, -1]), kept[:, : len(chunk)]
+
+    def _weights(self, owner: int) -> Vector:
+        """Coin 3: coefficients (COMBINATIONS, width) for the run that its owner sent."""
+        coin = digest("grapevine coin 3 v1", self._notary.context, owner, self._chunks[owner][0])
+        return Stream(coin, "combinations").elements(COMBINATIONS, self._width(owner))
 
     def _unpack_checks(self, body: Body) -> dict[int, tuple[bytes, Vector]]:
         reader, checks = Reader(body), {}

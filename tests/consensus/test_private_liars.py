@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from consensus.effects import Heard
-from consensus.private_messages import Fetch, Stage
+from consensus.private_messages import Fetch, Portion, PortionKind, Stage
 from crypto.shamir import Packing
 from tests.consensus import private_liars as liars
 from tests.consensus.private_cell import SIX, SIZE, Cell, terms_of
@@ -110,6 +110,27 @@ def test_a_nonce_that_was_not_committed_to_convicts(stage):
 
 def test_a_holder_that_lies_in_the_opening_is_located_by_every_owner():
     assert_exact(run_with(liars.wrong_share_of_the_sum), ALL, {LIAR})
+
+
+@pytest.mark.parametrize("owner", [0, 3])
+def test_a_holder_that_lies_to_one_owner_alone_is_named_by_all(owner):
+    assert_exact(run_with(lambda member: liars.wrong_share_of_the_sum(member, [owner])), ALL, {LIAR})
+
+
+def test_evidence_against_an_honest_holder_convicts_nobody_honest():
+    def passing_on(member):
+        heard = {}
+        hear = member.round._hear
+
+        def overhear(peer, message):
+            if isinstance(message, Portion) and message.kind == PortionKind.SHARE:
+                heard[peer] = message
+            hear(peer, message)
+
+        member.round._hear = overhear
+        return lambda message, receiver: [message, *heard.values()]
+
+    assert_exact(run_with(passing_on), ALL, set())
 
 
 def test_an_owner_that_broadcasts_another_sum_is_caught():

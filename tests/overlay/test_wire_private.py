@@ -21,7 +21,7 @@ messages = st.one_of(
     ),
     st.builds(Bundle, rounds, stages, st.integers(0, 512), st.integers(0, 3), bodies),
     st.builds(Fetch, rounds, stages, members),
-    st.builds(Portion, rounds, members, st.integers(0, 1), signatures, bodies),
+    st.builds(Portion, rounds, members, members, st.integers(0, 1), signatures, bodies),
 )
 
 
@@ -64,7 +64,7 @@ def test_nothing_but_a_wire_error_comes_of_other_bytes(message, data):
         Vote(0, 0, 513, 0, bytes(32), bytes(64)),
         Bundle(0, 0, 0, 4, b""),
         Fetch(0, 0, -1),
-        Portion(0, 0, 2, bytes(64), b""),
+        Portion(0, 0, 0, 2, bytes(64), b""),
     ],
 )
 def test_what_no_peer_would_accept_is_not_sent(message):

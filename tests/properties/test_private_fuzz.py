@@ -73,7 +73,7 @@ def test_random_messages_at_random_times_raise_nothing(seed):
                 Vote(3, stage, rng.randrange(20), rng.randrange(3), rng.randbytes(32), sign),
                 Bundle(3, stage, rng.randrange(20), rng.randrange(5), text),
                 Fetch(3, stage, author + 1),
-                Portion(3, author + 1, rng.randrange(3), sign, text),
+                Portion(3, author + 1, rng.randrange(7), rng.randrange(3), sign, text),
             ]
         )
 

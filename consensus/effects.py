@@ -8,12 +8,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from consensus.encrypted_messages import EncryptedMessage
+from consensus.masked_messages import MaskedMessage
 from consensus.messages import Contribution, Vector
 from consensus.private_messages import PrivateMessage
 from consensus.private_outcome import PrivateOutcome
 from crypto.identity import PeerId
 
-RoundMessage = Contribution | PrivateMessage | EncryptedMessage
+RoundMessage = Contribution | PrivateMessage | EncryptedMessage | MaskedMessage
 """What members of a committee say to each other."""
 
 

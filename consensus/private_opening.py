@@ -21,6 +21,7 @@ import numpy as np
 from consensus.notary import Notary
 from consensus.private_messages import (
     NIL,
+    SIGNATURE_BYTES,
     Body,
     BodyError,
     Fetch,
@@ -39,7 +40,7 @@ from crypto.randomness import SEED_BYTES, Stream
 
 COMBINATIONS = 4
 _WORD = np.dtype("<u4")
-_CHECK = 32 + 4 * COMBINATIONS
+_CHECK = 32 + SIGNATURE_BYTES + 4 * COMBINATIONS
 _WAVES = 5
 """Deadlines until an opening is given up: shares, parts, checks, what failed, the certificate."""
 
@@ -82,6 +83,7 @@ class Opening:
         self._portions: dict[tuple[int, int], Portion] = {}
         self._evidence: dict[tuple[int, int], Vector] = {}
         self._weighed: set[tuple[int, int]] = set()
+        self._signed_parts: dict[int, dict[bytes, bytes]] = {o: {} for o in self._runs}
         self._chunks: dict[int, tuple[bytes, Vector, bytes]] = {}
         self._sure: dict[int, Vector] = {}
         self._sent: dict[int, Portion] = {}
@@ -141,6 +143,7 @@ class Opening:
         if words is None:
             self._name(author, "signed a part of the sum of the wrong length or form", ())
         elif not share:
+            self._signed_parts[owner][said] = portion.signature
             self._chunks[owner] = said, words.reshape(self._terms.packing.packed, -1), portion.signature
         elif author == peer:
             self._shares[owner][author] = words
@@ -184,6 +187,8 @@ class Opening:
         self._decode_shares(waves, away)
         self._send_checks(waves, away)
         self._verify_chunks(waves, away)
+        for owner, signed in self._signed_parts.items():
+            self._compare(owner, signed)
         for owner, author in self._evidence.keys() - self._weighed:
             self._weigh(owner, author)
         self._fetch_missing(waves)
@@ -238,8 +243,9 @@ class Opening:
                 ready = owner in self._fetched and len(shares) > self._terms.packing.degree + self._terms.packing.liars
             if ready and self._decode(owner, shares) and owner == self._notary.me:
                 body = self._sure[owner].reshape(-1).astype(_WORD, copy=False).view(np.uint8).data
-                self._out.append((None, self._notary.portion(owner, PortionKind.CHUNK, body)))
-                self._chunks[owner] = hashlib.sha256(body).digest(), self._sure[owner], b""
+                portion = self._notary.portion(owner, PortionKind.CHUNK, body)
+                self._out.append((None, portion))
+                self._chunks[owner] = hashlib.sha256(body).digest(), self._sure[owner], portion.signature
 
     def _decode(self, owner: int, shares: Mapping[int, Vector]) -> bool:
         self._tried[owner] = len(shares)
@@ -263,9 +269,9 @@ class Opening:
             if owner not in self._chunks:
                 parts.append(bytes(_CHECK))
                 continue
-            said = self._chunks[owner][0]
+            said, _, signature = self._chunks[owner]
             combined, _ = self._combined(owner)
-            parts += [said, b"" if combined is None else combined.astype(_WORD, copy=False).tobytes()]
+            parts += [said, signature, b"" if combined is None else combined.astype(_WORD, copy=False).tobytes()]
         self._say(Stage.CHECK, b"".join(parts))
 
     def _say(self, stage: Stage, body: bytes) -> None:
@@ -297,6 +303,19 @@ class Opening:
                 self._fetched_add(owner)
                 return
         self._sure.setdefault(owner, chunk)
+
+    def _compare(self, owner: int, signed: dict[bytes, bytes]) -> None:
+        """Name an owner that signed two different parts, as we see from what others were sent."""
+        if len(signed) < 2:
+            return
+        statements = {said: self._notary.portion_statement(owner, PortionKind.CHUNK, said) for said in signed}
+        peer = self._notary.roster[owner]
+        for said in [
+            said for said, signature in signed.items() if not self._notary.verify(peer, statements[said], signature)
+        ]:
+            del signed[said]
+        if len(signed) > 1:
+            self._name(owner, "signed two different parts of the sum", ())
 
     def _word(self, owner: int, place: int) -> dict[int, int]:
         """One combination of a run, by holder, of those that hold the run that we hold."""
@@ -390,11 +409,12 @@ class Opening:
     def _unpack_checks(self, body: Body) -> dict[int, tuple[bytes, Vector]]:
         reader, checks = Reader(body), {}
         for owner in self._runs:
-            said = bytes(reader.take(32))
+            said, signature = bytes(reader.take(32)), bytes(reader.take(SIGNATURE_BYTES))
             words = self._words(reader.take(4 * COMBINATIONS), COMBINATIONS)
             if words is None:
                 raise BodyError("combinations that are no elements of the field")
             if said != NIL:
                 checks[owner] = said, words
+                self._signed_parts[owner].setdefault(said, signature)
         reader.end()
         return checks

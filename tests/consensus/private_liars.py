@@ -153,7 +153,7 @@ def wrong_checks(member):
     def tamper(message, receiver):
         if isinstance(message, Item) and message.stage == Stage.CHECK and message.author == member.index:
             body = bytearray(message.body)
-            body[32] ^= 1
+            body[96] ^= 1
             return member.round._opening._notary.item(Stage.CHECK, bytes(body))
         return message
 

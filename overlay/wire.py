@@ -24,6 +24,7 @@ from consensus.messages import Contribution
 from consensus.private_messages import PrivateMessage
 from overlay.wire_kinds import Kind, blob, integer, quote
 from overlay.wire_private import PRIVATE_KINDS
+from overlay.wire_sums import SUM_KINDS, SumMessage
 
 VERSION: Final = 1
 DIGEST_BYTES: Final = 32
@@ -75,7 +76,7 @@ class Pong:
     nonce: int
 
 
-Message = Greeting | Ping | Pong | Contribution | PrivateMessage
+Message = Greeting | Ping | Pong | Contribution | PrivateMessage | SumMessage
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +134,7 @@ _KINDS: Final[Mapping[type[Any], Kind]] = {
         item_bytes=_FLOAT32.itemsize,
     ),
     **PRIVATE_KINDS,
+    **SUM_KINDS,
 }
 _BY_NAME: Final[Mapping[str, Kind]] = {kind.name: kind for kind in _KINDS.values()}
 

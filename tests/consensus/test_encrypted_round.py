@@ -1,5 +1,6 @@
 """Encrypted rounds in virtual time: with TenSEAL for what is summed, with a stand-in for what can go wrong."""
 
+import random
 from dataclasses import dataclass, replace
 from itertools import product
 
@@ -270,6 +271,30 @@ def test_who_sends_what_no_honest_member_sends_is_named(kind, lie):
     if kind is Ciphertext and lie in ("unsigned", "short body"):
         assert all(terms.cell[liar] in outcome.absent for outcome in honest.values())
         assert all(outcome.mean is not None for outcome in honest.values())
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_messages_of_garbage_raise_remote_fault_and_nothing_else(seed):
+    """Signed by their sender, with fields as the wire lets through, at any moment of a round."""
+    people, rng, liar = identities(5), random.Random(seed), seed % 5
+    terms = terms_of(people, seed // 5)
+
+    def tamper(sender, receiver, message):
+        if sender != liar or rng.random() < 0.5:
+            return message
+        bits = rng.choice([bytes(32), b"\x1f" + bytes(31), rng.randbytes(32), b"\x0f" + bytes(31)])
+        body = rng.choice([b"", b"public", rng.randbytes(8 * SIZE), rng.randbytes(7)])
+        vector = rng.choice([np.full(SIZE, np.nan, np.float32), np.zeros(3, np.float32), np.ones(SIZE, np.float32)])
+        lie = rng.choice([
+            RoundKey(terms.number, b"", body), Ciphertext(terms.number, rng.randbytes(32), b"", body),
+            Total(terms.number, bits, b"", body), Opened(terms.number, bits, b"", vector),
+        ])  # fmt: skip
+        return resigned(people, terms, sender, lie)
+
+    cell, terms, _ = run(5, number=seed // 5, seed=seed, tamper=tamper)
+    assert {fault.culprit for _, fault in cell.faults} <= {terms.cell[liar]}
+    assert len(cell.outcomes) == 5
+    assert max(cell.closed_at.values()) <= 4 * DEADLINE_S + 1
 
 
 def test_two_keys_for_two_members_make_one_of_them_absent():

@@ -27,6 +27,7 @@ from dataclasses import dataclass, field
 
 from consensus.notary import Notary, value_of
 from consensus.private_messages import BodyError, Bundle, Fetch, Held, Item, PrivateMessage, Role, Stage, Vote
+from consensus.quorum import Quorum
 
 Check = Callable[[int, Item], str | None]
 """(author, item) → what is wrong with its body, None if nothing."""
@@ -37,22 +38,6 @@ Outgoing = tuple[int | None, PrivateMessage]
 
 VOTE, COMMITMENT = 0, 1
 _EARLY_BUNDLES = 4
-
-
-@dataclass(frozen=True, slots=True)
-class Quorum:
-    """How many of how many."""
-
-    members: int
-    bound: int
-    """b: members that may do anything."""
-    faulty: int
-    """Members that may lead to nothing: after one view more than this, a stage is given up."""
-
-    @property
-    def size(self) -> int:
-        """Q = ⌊(m + b) / 2⌋ + 1."""
-        return (self.members + self.bound) // 2 + 1
 
 
 @dataclass(slots=True)

@@ -14,33 +14,26 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Collection, Mapping
-from itertools import pairwise
 
 import numpy as np
 
 from consensus.notary import Notary
 from consensus.private_messages import (
-    NIL,
-    SIGNATURE_BYTES,
-    Body,
     BodyError,
     Fetch,
     Item,
     Portion,
     PortionKind,
     PrivateMessage,
-    Reader,
     Stage,
 )
+from consensus.private_runs import CHECK_BYTES, COMBINATIONS, RunCheck, Runs
 from consensus.private_terms import PrivateTerms
-from crypto.commitment import digest
 from crypto.decoding import decode, open_shares
-from crypto.field import FieldError, Signed, Vector, inner, require_canonical, to_signed
+from crypto.field import Signed, Vector, inner, to_signed
 from crypto.randomness import SEED_BYTES, Stream
 
-COMBINATIONS = 4
 _WORD = np.dtype("<u4")
-_CHECK = 32 + SIGNATURE_BYTES + 4 * COMBINATIONS
 _WAVES = 5
 """Deadlines until an opening is given up: shares, parts, checks, what failed, the certificate."""
 
@@ -71,13 +64,8 @@ class Opening:
         self._randbytes = randbytes
         self._name = name
         self._began = now
-        columns = terms.packing.columns(terms.size)
-        edges = [columns * i // len(self._holders) for i in range(len(self._holders) + 1)]
-        self._runs = {
-            o: slice(first, last)
-            for o, (first, last) in zip(self._holders, pairwise(edges), strict=True)
-            if first < last
-        }
+        self._layout = Runs(terms, self._holders, notary.context)
+        self._runs = self._layout.slices
         self._shares: dict[int, dict[int, Vector]] = {o: {} for o in self._runs}
         self._tried: dict[int, int] = {}
         self._portions: dict[tuple[int, int], Portion] = {}
@@ -87,7 +75,7 @@ class Opening:
         self._chunks: dict[int, tuple[bytes, Vector, bytes]] = {}
         self._sure: dict[int, Vector] = {}
         self._sent: dict[int, Portion] = {}
-        self._checks: dict[int, dict[int, tuple[bytes, Vector]]] = {}
+        self._checks: dict[int, dict[int, RunCheck]] = {}
         self._check_items: dict[int, Item] = {}
         self._certificate: dict[int, Item] = {}
         self._own: dict[int, Item] = {}
@@ -139,7 +127,7 @@ class Opening:
         if not self._notary.signed_portion(portion, said):
             self._name(peer, "sends a part of another sum than the one agreed on, or one that is not signed", ())
             return
-        words = self._words(portion.body, self._width(owner) * (1 if share else self._terms.packing.packed))
+        words = self._layout.words(portion.body, owner, 1 if share else self._terms.packing.packed)
         if words is None:
             self._name(author, "signed a part of the sum of the wrong length or form", ())
         elif not share:
@@ -172,12 +160,17 @@ class Opening:
             self._out += [] if item.author == peer else [(None, known), (None, item)]
         elif item.stage == Stage.CHECK:
             try:
-                self._checks[item.author] = self._unpack_checks(item.body)
+                self._take_checks(item.author, self._layout.unpack_checks(item.body))
             except BodyError as error:
                 self._name(item.author, f"signed checks that cannot be read: {error}", (item,))
             kept[item.author] = item
         else:
             kept[item.author] = item
+
+    def _take_checks(self, author: int, checks: dict[int, RunCheck]) -> None:
+        self._checks[author] = checks
+        for owner, check in checks.items():
+            self._signed_parts[owner].setdefault(check.said, check.signature)
 
     # --- acting ---------------------------------------------------------------------------------------------------
 
@@ -267,7 +260,7 @@ class Opening:
         parts: list[bytes] = []
         for owner in self._runs:
             if owner not in self._chunks:
-                parts.append(bytes(_CHECK))
+                parts.append(bytes(CHECK_BYTES))
                 continue
             said, _, signature = self._chunks[owner]
             combined, _ = self._combined(owner)
@@ -321,9 +314,9 @@ class Opening:
         """One combination of a run, by holder, of those that hold the run that we hold."""
         said = self._chunks[owner][0]
         return {
-            holder: int(checks[owner][1][place])
+            holder: int(checks[owner].combinations[place])
             for holder, checks in self._checks.items()
-            if owner in checks and checks[owner][0] == said and holder in self._holders
+            if owner in checks and checks[owner].said == said and holder in self._holders
         }
 
     def _weigh(self, owner: int, author: int) -> None:
@@ -333,7 +326,7 @@ class Opening:
         self._weighed.add((owner, author))
         packing = self._terms.packing
         words = self._evidence[owner, author][None]
-        for place, found in enumerate(inner(self._weights(owner), words)[:, 0].tolist()):
+        for place, found in enumerate(inner(self._layout.weights(owner, self._chunks[owner][0]), words)[:, 0].tolist()):
             decoded = decode(self._word(owner, place), packing.degree, packing.liars, (packing.points[author],))
             if decoded is not None and decoded.values != (found,):
                 self._name(author, _WRONG_SHARE, ())
@@ -377,19 +370,6 @@ class Opening:
 
     # --- small questions ------------------------------------------------------------------------------------------
 
-    def _width(self, owner: int) -> int:
-        return self._runs[owner].stop - self._runs[owner].start
-
-    def _words(self, body: Body, count: int) -> Vector | None:
-        if len(body) != 4 * count:
-            return None
-        words = np.frombuffer(body, _WORD).astype(np.uint32, copy=False)
-        try:
-            require_canonical(words, "part of the sum")
-        except FieldError:
-            return None
-        return words
-
     def _combined(self, owner: int) -> tuple[Vector | None, Vector]:
         """Combinations (COMBINATIONS,) of our share of a run, and (COMBINATIONS, ℓ) of the run as its owner sent it, by
         coefficients drawn from the digest of the run.
@@ -398,23 +378,5 @@ class Opening:
         kept = self._combinations.get(said)
         if kept is None:
             rows = chunk if self._mine is None else np.concatenate([chunk, self._mine[None, self._runs[owner]]])
-            kept = self._combinations[said] = inner(self._weights(owner), rows)
+            kept = self._combinations[said] = inner(self._layout.weights(owner, self._chunks[owner][0]), rows)
         return (None if self._mine is None else kept[:, -1]), kept[:, : len(chunk)]
-
-    def _weights(self, owner: int) -> Vector:
-        """Coin 3: coefficients (COMBINATIONS, width) for the run that its owner sent."""
-        coin = digest("grapevine coin 3 v1", self._notary.context, owner, self._chunks[owner][0])
-        return Stream(coin, "combinations").elements(COMBINATIONS, self._width(owner))
-
-    def _unpack_checks(self, body: Body) -> dict[int, tuple[bytes, Vector]]:
-        reader, checks = Reader(body), {}
-        for owner in self._runs:
-            said, signature = bytes(reader.take(32)), bytes(reader.take(SIGNATURE_BYTES))
-            words = self._words(reader.take(4 * COMBINATIONS), COMBINATIONS)
-            if words is None:
-                raise BodyError("combinations that are no elements of the field")
-            if said != NIL:
-                checks[owner] = said, words
-                self._signed_parts[owner].setdefault(said, signature)
-        reader.end()
-        return checks

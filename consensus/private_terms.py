@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from consensus.agreement import Quorum
 from consensus.errors import PlanError
+from consensus.quorum import Quorum
 from crypto.commitment import digest
 from crypto.fixedpoint import FixedPoint
 from crypto.identity import PeerId

@@ -6,9 +6,10 @@ from itertools import count
 
 import pytest
 
-from consensus.agreement import Agreement, Quorum
+from consensus.agreement import Agreement
 from consensus.notary import Notary, value_of
 from consensus.private_messages import Bundle, Fetch, Held, Item, Role, Stage, Vote
+from consensus.quorum import Quorum
 from tests.consensus.private_cell import keys, quick_sign, quick_verify
 
 M, BOUND, FAULTY = 6, 1, 3

@@ -160,7 +160,9 @@ class Unmask:
 
     def run(self) -> bytes | str:
         """The words of the sum, or why there are none: shares can be wrong, and nobody knows before they are joined."""
-        total = np.sum([np.frombuffer(body, "<u4") for body in self.bodies], axis=0, dtype=np.uint32)
+        total: Words = np.zeros(len(self.bodies[0]) // 4, dtype=np.uint32)
+        for body in self.bodies:
+            total += np.frombuffer(body, "<u4")
         try:
             return add_masks(total, self.fragment, *self._seeds()).astype("<u4").tobytes()
         except MaskError as error:
@@ -168,7 +170,8 @@ class Unmask:
 
     def _seeds(self) -> tuple[list[bytes], list[bytes]]:
         """The seeds whose masks are to be added, and to be subtracted, for the sum to be bare."""
-        added, subtracted = [], []
+        added: list[bytes] = []
+        subtracted: list[bytes] = []
         for place, shares in self.shares.items():
             _, point, promised = split(self.publics[place])
             if place in self.counted:

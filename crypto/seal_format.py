@@ -1,9 +1,10 @@
 """The bytes of TenSEAL 0.3.18 and SEAL 4, taken apart and put together.
 
-TenSEAL packs everything with zstd and unpacks whatever it is given, parameters of a stranger included: 130 kB can name
-gigabytes. So nothing that a peer sent ever reaches its parsers. On the wire there are coefficients alone, of a length
-that is known beforehand; every one is checked to be below its modulus, and the objects that TenSEAL loads are written
-here around them, uncompressed, with our own parameters. What is unpacked is what this process has just packed.
+TenSEAL builds a context with whatever parameters and keys its sender chose, and its parsers of protocol buffers, zstd
+and SEAL are C++ that nobody here has audited. So nothing that a peer sent ever reaches them. On the wire there are
+coefficients alone, of a length that is known beforehand; every one is checked to be below its modulus, and the objects
+that TenSEAL loads are written here around them, uncompressed, with our own parameters. What is unpacked is what this
+process has just packed.
 
 A SEAL object is a header of 16 bytes and its members ("SEAL serialization", seal/serialization.h); a TenSEAL object
 is a protocol buffer around SEAL objects (tenseal/proto).

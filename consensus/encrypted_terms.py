@@ -10,7 +10,7 @@ from functools import cached_property
 from consensus.errors import PlanError
 from consensus.messages import Vector
 from crypto.commitment import digest
-from crypto.homomorphic import MAX_MEMBERS, KeyPair, Scheme
+from crypto.homomorphic import MAX_MEMBERS, PUBLIC_KEY_BYTES, KeyPair, Scheme
 from crypto.identity import PeerId
 
 MIN_CIPHERTEXTS = 2
@@ -63,6 +63,11 @@ class EncryptedTerms:
     def weight_of(self, peers: Collection[PeerId]) -> float:
         """Of all of `peers` together."""
         return math.fsum(self.weight(peer) for peer in peers)
+
+    @property
+    def max_body(self) -> int:
+        """Bytes of the largest body of a message of the round: what the wire must let through, and no more."""
+        return max(PUBLIC_KEY_BYTES, self.scheme.body_bytes(self.size), 4 * self.size)
 
     @property
     def keeper(self) -> PeerId:

@@ -17,7 +17,17 @@ from crypto.commitment import digest
 from crypto.field import Vector as Words
 from crypto.fixedpoint import FixedPoint
 from crypto.identity import PeerId
-from crypto.masks import MaskError, add_masks, agree, recover_masks, recover_seed, split, to_words
+from crypto.masks import (
+    PUBLIC_BYTES,
+    SHARE_BYTES,
+    MaskError,
+    add_masks,
+    agree,
+    recover_masks,
+    recover_seed,
+    split,
+    to_words,
+)
 from crypto.randomness import Stream
 
 MAX_MEMBERS = 8 * COUNTED_BYTES
@@ -77,6 +87,11 @@ class MaskedTerms:
     def least(self) -> int:
         """Fewest members that count: enough to reveal, and two more than collude."""
         return max(self.threshold, self.tolerated + 2)
+
+    @property
+    def max_body(self) -> int:
+        """Bytes of the largest body of a message of the round: what the wire must let through, and no more."""
+        return max(PUBLIC_BYTES, SHARE_BYTES * len(self.cell), 4 * (self.size // self.least + 1))
 
     @property
     def coordinator(self) -> PeerId:

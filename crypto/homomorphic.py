@@ -5,9 +5,9 @@ Keys and ciphertexts are bytes, so that each operation can be handed to another 
 lock while it works). Adding needs no key and no library: it is addition modulo q.
 
 Security: N = 8192 and q·P of 96 bits, ternary secrets, errors of σ = 3.2 (SEAL's). The standard of
-HomomorphicEncryption.org (Albrecht et al. 2018, table 1) allows 218 bits at N = 8192 for 128 bits of classical
-security, and 202 for 128 bits against quantum computers (table 2): both hold with a wide margin. Randomness
-is SEAL's own (BLAKE2 keyed by the operating system), and so cannot be injected.
+HomomorphicEncryption.org (Albrecht et al. 2018, tables 1 and 2) allows 218 bits at N = 8192 for 128 bits of classical
+security and 118 for 256; against quantum computers 202 for 128. Guidelines of 2024 (Bossuat et al.) allow 214 and 161.
+Randomness is SEAL's own (BLAKE2 keyed by the operating system), and so cannot be injected.
 
 What is not secured: ciphertexts are malleable. Whoever adds can add anything, and a keeper that decrypts what one
 member alone encrypted has read that member. Both are for the protocol around this to prevent.

@@ -113,6 +113,7 @@ def check(cell, terms, rows, tolerance=1e-6):
 def test_a_round_gives_all_the_same_mean(scheme, tolerance):
     cell, terms, rows = run(4, number=2, scheme=scheme, size=4097)
     check(cell, terms, rows, tolerance)
+    assert max(len(getattr(message, "body", b"")) for *_, message in cell.sent) == terms.max_body
     assert [outcome.accepted for outcome in cell.outcomes.values()] == [terms.cell] * 4
     assert not cell.faults
     kinds = [type(message).__name__ for _, _, message in cell.sent]

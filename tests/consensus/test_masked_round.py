@@ -45,6 +45,7 @@ def run(members=5, number=0, seed=0, weather=Weather(), tamper=None, **more):  #
 
 def check(cell, terms):
     """What holds whatever the network does."""
+    assert max((len(getattr(message, "body", b"")) for *_, message in cell.sent), default=0) <= terms.max_body
     means = {outcome.mean.tobytes() for outcome in cell.outcomes.values() if outcome.mean is not None}
     assert len(means) <= 1
     for index, outcome in cell.outcomes.items():

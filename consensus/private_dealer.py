@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
 from consensus.private_messages import Sealed, Stage
-from consensus.private_supply import Entry, pack_share_box, proof_associated, proof_key
+from consensus.private_supply import Entry, pack_entries, pack_share_box, proof_associated, proof_key
 from consensus.private_terms import PrivateTerms
 from crypto.commitment import Leaf, digest
 from crypto.field import Signed, Vector, from_signed
@@ -20,6 +20,7 @@ from crypto.shamir import Dealer, stripes
 from crypto.sketch import Sketch
 
 Randbytes = Callable[[int], bytes]
+SHARE_BOX, PROOF_BOX = 1, 2
 _WORD = np.dtype("<u4")
 
 
@@ -107,6 +108,18 @@ class PrivateDealer:
             self.proof_boxes[holder] = Sealed(terms.number, Stage.PROVE, sealed)
             digests.append(hashlib.sha256(sealed).digest())
         return tuple(digests)
+
+    def boxes_of(self, holder: int, which: int) -> list[Sealed]:
+        """The boxes for a holder: SHARE_BOX, PROOF_BOX or both."""
+        kinds = ((SHARE_BOX, self.boxes), (PROOF_BOX, self.proof_boxes))
+        return [boxes[holder] for bit, boxes in kinds if which & bit and holder in boxes]
+
+    def entries(self, docket: Mapping[int, Mapping[int, bool]]) -> bytes | None:
+        """What settles the complaints about us, as the body of an item; None where there are none."""
+        if self.me not in docket:
+            return None
+        entries = [self.entry(holder, reveal=reveal) for holder, reveal in sorted(docket[self.me].items())]
+        return pack_entries([entry for entry in entries if entry is not None])
 
     def entry(self, holder: int, *, reveal: bool) -> Entry | None:
         """What settles a complaint of `holder`: its boxes, and with `reveal` the key to them."""

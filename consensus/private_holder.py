@@ -98,6 +98,10 @@ class PrivateHolder:
         both = dealer in self._boxes and dealer in self._proof_boxes
         return Status.UNUSABLE if both else Status.LACKS
 
+    def statuses(self, dealers: Collection[int]) -> bytes:
+        """A byte a member: what we have of these dealers, FINE for who is none."""
+        return bytes(self.status(d) if d in dealers else 0 for d in range(self._terms.packing.members))
+
     def has_share(self, dealer: int) -> bool:
         """Whether the box of the share came."""
         return dealer in self._boxes or dealer in self._dealt

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 
 from consensus.messages import Vector
-from consensus.private_messages import Item
+from consensus.private_messages import Fetch, Item
 from crypto.identity import PeerId
 
 
@@ -20,6 +21,45 @@ class Culprit:
     to distrust, not to evict."""
     proof: tuple[Item, ...] = ()
     """Signed items of the culprit that bear it out, where there are any."""
+
+
+class Culprits:
+    """Who was named so far, by member `me` of `cell`."""
+
+    def __init__(self, cell: tuple[PeerId, ...], me: int) -> None:
+        self._cell = cell
+        self._me = me
+        self._named: dict[int, Culprit] = {}
+
+    def name(self, member: int, reason: str, proof: tuple[Item, ...] = (), *, proved: bool | None = None) -> None:
+        """Name a culprit; what is proved replaces what is not."""
+        known = self._named.get(member)
+        sure = bool(proof) if proved is None else proved
+        if member != self._me and (known is None or (sure and not known.proved)):
+            self._named[member] = Culprit(self._cell[member], reason, sure, proof)
+
+    @property
+    def named(self) -> tuple[Culprit, ...]:
+        """In the order of the roster."""
+        return tuple(self._named[member] for member in sorted(self._named))
+
+
+class Patience:
+    """How often a member is sent the same thing again."""
+
+    ANSWERS = 8
+
+    def __init__(self, members: int) -> None:
+        self._answered: Counter[tuple[int, int, int]] = Counter()
+        self._most = 64 * members
+
+    def lasts(self, peer: int, fetch: Fetch) -> bool:
+        """Whether to answer; counts."""
+        key = peer, fetch.stage, fetch.part
+        if key not in self._answered and len(self._answered) >= self._most:
+            return False
+        self._answered[key] += 1
+        return self._answered[key] <= self.ANSWERS
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -1,5 +1,6 @@
-"""What a private round of (m, t, l, e, f) = (8, 2, 3, 1, 1) sends and computes: python -m tests.benchmarks.private_round
-SIZE…
+"""What a private round of (m, t, l, e, f) = (8, 2, 3, 1, 1) sends and computes.
+
+    python -m tests.benchmarks.private_round SIZE…
 
 All members run in one process, with real signatures and frames; seconds are of one core (set OMP_NUM_THREADS=1).
 """

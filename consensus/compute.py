@@ -8,7 +8,9 @@ job was made of them, so an exception of `run` is an error of ours.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeAlias
+
+from consensus.effects import Effect, Event
 
 
 class Job(Protocol):
@@ -32,3 +34,7 @@ class Computed:
 
     ticket: int
     result: object
+
+
+SecretEvent: TypeAlias = Event | Computed
+SecretEffect: TypeAlias = Effect | Compute

@@ -27,14 +27,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from enum import Enum, auto
-from typing import TypeAlias, TypeVar, cast
+from typing import TypeVar, cast
 
 import numpy as np
 
-from consensus.compute import Compute, Computed, Job
-from consensus.effects import Close, Down, Effect, Event, Heard, Send, Tick, Up, WakeAt
+from consensus.compute import Compute, Computed, Job, SecretEffect, SecretEvent
+from consensus.effects import Close, Down, Heard, Send, Tick, Up, WakeAt
 from consensus.encrypted_messages import (
     Ciphertext,
     EncryptedMessage,
@@ -50,12 +50,11 @@ from consensus.encrypted_terms import Add, Decrypt, Encrypt, EncryptedTerms, Mak
 from consensus.errors import RemoteFault
 from consensus.messages import Vector
 from consensus.private_outcome import Culprit, PrivateOutcome
+from consensus.signer import Signer
 from crypto.homomorphic import KeyPair
 from crypto.homomorphic_errors import HomomorphicError
 from crypto.identity import PeerId
 
-EncryptedEvent: TypeAlias = Event | Computed
-EncryptedEffect: TypeAlias = Effect | Compute
 _Signed = TypeVar("_Signed", RoundKey, Ciphertext, Total, Opened)
 
 
@@ -86,15 +85,6 @@ _WAVES: Mapping[_State, int] = {
 _NOTHING: Vector = np.empty(0, dtype=np.float32)
 
 
-@dataclass(frozen=True, slots=True)
-class Signer:
-    """How the round signs as `me`, and checks what the others signed; `randbytes` is cryptographic."""
-
-    sign: Callable[[bytes], bytes]
-    verify: Callable[[PeerId, bytes, bytes], bool]
-    randbytes: Callable[[int], bytes]
-
-
 class EncryptedRound:
     """The part of member `me` in one round; its vector float32 (d,) is read from until the round is closed.
 
@@ -118,7 +108,7 @@ class EncryptedRound:
         self._hopeless = set(absent)  # who goes later may come back in time
         self._culprits: dict[PeerId, str] = {}
         self._ticket = 0
-        self._next: Callable[[object], list[EncryptedEffect]] | None = None
+        self._next: Callable[[object], list[SecretEffect]] | None = None
         self._said: dict[PeerId, list[EncryptedMessage]] = {peer: [] for peer in terms.cell if peer != me}
         self._pair: KeyPair | None = None
         self._key: RoundKey | None = None
@@ -138,7 +128,7 @@ class EncryptedRound:
                 awaited = {peer for peer in (self._needed(),) if peer is not None}
         return tuple(sorted(awaited - self._away - self._culprits.keys()))
 
-    def start(self, now: float) -> list[EncryptedEffect]:
+    def start(self, now: float) -> list[SecretEffect]:
         """Begin; `now` in seconds on the clock that `receive` will show. Raises `RuntimeError` the second time."""
         if self._state is not _State.NEW:
             raise RuntimeError(f"round {self.number} was started before")
@@ -151,7 +141,7 @@ class EncryptedRound:
             effects = []
         return [*effects, *self._advance(now), *self._alarm()]
 
-    def receive(self, event: EncryptedEvent, now: float) -> list[EncryptedEffect]:
+    def receive(self, event: SecretEvent, now: float) -> list[SecretEffect]:
         """What to do about `event`.
 
         Raises `RemoteFault` for what no honest member sends; nothing of the culprit counts from then on. A `Tick` after
@@ -160,7 +150,7 @@ class EncryptedRound:
         """
         if self._state is _State.NEW:
             raise RuntimeError(f"round {self.number} has not started: keep {type(event).__name__} until it has")
-        effects: list[EncryptedEffect] = []
+        effects: list[SecretEffect] = []
         before = self._state
         match event:
             case Heard(peer, message):
@@ -180,13 +170,13 @@ class EncryptedRound:
 
     # --- time -----------------------------------------------------------------------------------------------------
 
-    def _alarm(self) -> list[EncryptedEffect]:
+    def _alarm(self) -> list[SecretEffect]:
         return [WakeAt(self._deadline())] if self._state is not _State.CLOSED else []
 
     def _deadline(self) -> float:
         return self._started_at + _WAVES[self._state] * self._terms.deadline_s
 
-    def _advance(self, now: float) -> list[EncryptedEffect]:
+    def _advance(self, now: float) -> list[SecretEffect]:
         """Leave the present state if its wait is over."""
         if self._state is _State.CLOSED:
             return []
@@ -210,7 +200,7 @@ class EncryptedRound:
 
     # --- hearing --------------------------------------------------------------------------------------------------
 
-    def _hear(self, peer: PeerId, message: object) -> list[EncryptedEffect]:
+    def _hear(self, peer: PeerId, message: object) -> list[SecretEffect]:
         if not isinstance(message, EncryptedMessage) or message.round != self.number:
             return []  # of another round or kind of round
         if peer not in self._said or peer in self._culprits or self._state is _State.CLOSED:
@@ -240,7 +230,7 @@ class EncryptedRound:
             self._culprits[peer] = f"{type(message).__name__}: {reason}"
             raise RemoteFault(peer, f"round {self.number} {type(message).__name__}: {reason}")
 
-    def _hear_key(self, message: RoundKey) -> list[EncryptedEffect]:
+    def _hear_key(self, message: RoundKey) -> list[SecretEffect]:
         def check() -> None:
             self._terms.scheme.check_public(message.body)
 
@@ -251,7 +241,7 @@ class EncryptedRound:
         job = Encrypt(self._terms.scheme, bytes(message.body), self._vector, weight, self._seed)
         return self._compute(job, self._encrypted)
 
-    def _hear_ciphertext(self, peer: PeerId, message: Ciphertext) -> list[EncryptedEffect]:
+    def _hear_ciphertext(self, peer: PeerId, message: Ciphertext) -> list[SecretEffect]:
         if self._state not in (_State.AWAITING_KEY, _State.ENCRYPTING, _State.GATHERING) or peer in self._ciphertexts:
             return []
 
@@ -274,7 +264,7 @@ class EncryptedRound:
             del self._ciphertexts[peer]
         self._away |= strays
 
-    def _hear_total(self, message: Total) -> list[EncryptedEffect]:
+    def _hear_total(self, message: Total) -> list[SecretEffect]:
         def check() -> str | None:
             counted = self._counted(message.counted)
             if self._me in counted or len(counted) < self._terms.least or self._terms.relay not in counted:
@@ -290,7 +280,7 @@ class EncryptedRound:
             Decrypt(self._terms.scheme, secret, bytes(message.body), self._terms.size), self._decrypted
         )
 
-    def _hear_mean(self, message: Opened) -> list[EncryptedEffect]:
+    def _hear_mean(self, message: Opened) -> list[SecretEffect]:
         def check() -> str | None:
             counted = self._counted(message.counted)
             vector = message.vector
@@ -315,23 +305,23 @@ class EncryptedRound:
 
     # --- doing ----------------------------------------------------------------------------------------------------
 
-    def _compute(self, job: Job, then: Callable[[object], list[EncryptedEffect]]) -> list[EncryptedEffect]:
+    def _compute(self, job: Job, then: Callable[[object], list[SecretEffect]]) -> list[SecretEffect]:
         self._ticket += 1
         self._next = then
         return [Compute(self._ticket, job)]
 
-    def _computed(self, ticket: int, result: object) -> list[EncryptedEffect]:
+    def _computed(self, ticket: int, result: object) -> list[SecretEffect]:
         if ticket != self._ticket or self._next is None or self._state is _State.CLOSED:
             return []
         then, self._next = self._next, None
         return then(result)
 
-    def _announce(self, result: object) -> list[EncryptedEffect]:
+    def _announce(self, result: object) -> list[SecretEffect]:
         self._pair = cast(KeyPair, result)
         self._state = _State.AWAITING_TOTAL
         return self._say(self._said, RoundKey(self.number, b"", self._pair.public))
 
-    def _encrypted(self, result: object) -> list[EncryptedEffect]:
+    def _encrypted(self, result: object) -> list[SecretEffect]:
         key = key_digest(cast(RoundKey, self._key).body)
         ciphertext = self._signed(Ciphertext(self.number, key, b"", cast(bytes, result)))
         if self._me == self._terms.relay:
@@ -343,7 +333,7 @@ class EncryptedRound:
         self._exposed = True
         return self._say([self._terms.relay], ciphertext)
 
-    def _add(self) -> list[EncryptedEffect]:
+    def _add(self) -> list[SecretEffect]:
         self._state = _State.ADDING
         counted = {**self._ciphertexts, self._me: cast(Ciphertext, self._own)}
         bodies = tuple(bytes(counted[peer].body) for peer in sorted(counted))
@@ -352,12 +342,12 @@ class EncryptedRound:
         self._ciphertexts.clear()
         return self._compute(job, self._added)
 
-    def _added(self, result: object) -> list[EncryptedEffect]:
+    def _added(self, result: object) -> list[SecretEffect]:
         self._state = _State.AWAITING_MEAN
         self._exposed = True
         return self._say([self._terms.keeper], Total(self.number, self._packed, b"", cast(bytes, result)))
 
-    def _decrypted(self, result: object) -> list[EncryptedEffect]:
+    def _decrypted(self, result: object) -> list[SecretEffect]:
         terms = self._terms
         counted = (*self._counted(cast(Total, self._total).counted), self._me)
         own = self._vector.astype(np.float64) * terms.weight(self._me)
@@ -366,7 +356,7 @@ class EncryptedRound:
         opened = Opened(self.number, pack_counted(terms.cell, counted), b"", mean)
         return self._say(self._said, opened) + self._close(mean, tuple(sorted(counted)), None)
 
-    def _say(self, peers: Collection[PeerId], message: _Signed) -> list[EncryptedEffect]:
+    def _say(self, peers: Collection[PeerId], message: _Signed) -> list[SecretEffect]:
         signed = self._signed(message)
         for peer in peers:
             self._said[peer].append(signed)
@@ -377,13 +367,13 @@ class EncryptedRound:
 
     # --- the end --------------------------------------------------------------------------------------------------
 
-    def _void(self, why: str) -> list[EncryptedEffect]:
-        effects: list[EncryptedEffect] = []
+    def _void(self, why: str) -> list[SecretEffect]:
+        effects: list[SecretEffect] = []
         if self._me == self._terms.keeper:  # so that nobody waits for a mean that will not come
             effects = self._say(self._said, Opened(self.number, pack_counted((), ()), b"", _NOTHING))
         return effects + self._close(None, (), why)
 
-    def _close(self, mean: Vector | None, accepted: Sequence[PeerId], void: str | None) -> list[EncryptedEffect]:
+    def _close(self, mean: Vector | None, accepted: Sequence[PeerId], void: str | None) -> list[SecretEffect]:
         absent = set(self._terms.cell) - set(accepted) - {self._me} if mean is not None else set(self.awaited)
         self._state = _State.CLOSED
         self._pair = self._total = None  # the secret key ends with the round

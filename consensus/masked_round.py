@@ -22,17 +22,15 @@ coordinator says later. What holds only for members that follow the protocol: no
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Mapping
-from dataclasses import replace
-from enum import IntEnum, auto
-from typing import TypeVar, cast
+from collections.abc import Callable, Collection
+from contextlib import suppress
+from typing import cast
 
 import numpy as np
 
-from consensus.compute import Compute, Computed, Job
+from consensus.compute import Compute, Computed, Job, SecretEffect, SecretEvent
 from consensus.effects import Close, Down, Heard, Send, Tick, Up, WakeAt
 from consensus.encrypted_messages import pack_counted, unpack_counted
-from consensus.encrypted_round import EncryptedEffect, EncryptedEvent, Signer
 from consensus.errors import RemoteFault
 from consensus.masked_messages import (
     Dealt,
@@ -45,43 +43,17 @@ from consensus.masked_messages import (
     Revealed,
     Stage,
     Summed,
-    masked_statement,
 )
-from consensus.masked_terms import Mask, MaskedTerms, Unmask, mutual
+from consensus.masked_opening import Opening, Part
+from consensus.masked_secrets import Secrets
+from consensus.masked_states import DECISIONS, RESCUE, WAVES, State
+from consensus.masked_terms import Mask, MaskedTerms, mutual
+from consensus.masked_voice import Voice
 from consensus.messages import Vector
 from consensus.private_outcome import Culprit, PrivateOutcome
-from crypto.field import Vector as Words
+from consensus.signer import Signer
 from crypto.identity import PeerId
-from crypto.masks import SHARE_BYTES, MaskError, MaskKeys, agree, open_shares, seal_shares, share, split
-
-_Signed = TypeVar("_Signed", Hello, Report, Decided, Masked, Revealed, Summed, Lacking)
-
-
-class _State(IntEnum):
-    NEW = auto()
-    HELLO = auto()
-    DEALING = auto()
-    ROSTER = auto()
-    MASKING = auto()
-    FRAGMENTS = auto()
-    ACCEPTING = auto()
-    OPENING = auto()
-    CLOSED = auto()
-
-
-_WAVES: Mapping[_State, int] = {
-    _State.HELLO: 1,
-    _State.DEALING: 2,
-    _State.ROSTER: 4,  # the coordinator decides at 3 at the latest
-    _State.MASKING: 9,
-    _State.FRAGMENTS: 5,
-    _State.ACCEPTING: 7,  # and at 6
-    _State.OPENING: 9,
-}
-"""How many deadlines after the start a state ends at the latest."""
-_DECISIONS = {Stage.DEALT: 3, Stage.MASKED: 6}
-_RESCUE = 8
-"""When a fragment of the sum that is still missing is left to its owner no longer."""
+from crypto.masks import MaskError
 
 
 class MaskedRound:
@@ -100,82 +72,69 @@ class MaskedRound:
         self.outcome: PrivateOutcome | None = None
         self._me, self._terms, self._signer = me, terms, signer
         self._words = terms.encode(me, vector, signer.randbytes(32))
-        self._keys = MaskKeys.generate(signer.randbytes)
-        self._state = _State.NEW
+        self._secrets = Secrets(me, terms, signer.randbytes)
+        self._opening = Opening(me, terms)
+        self._state = State.NEW
         self._started_at = math.nan
         self._away = set(absent)
         self._culprits: dict[PeerId, str] = {}
         self._others = tuple(peer for peer in terms.cell if peer != me)
-        self._said: dict[PeerId, list[MaskedMessage]] = {peer: [] for peer in self._others}
-        self._jobs: dict[int, Callable[[object], list[EncryptedEffect]]] = {}
-        self._publics: dict[PeerId, bytes] = {me: self._keys.public}
-        self._boxes: dict[PeerId, Dealt] = {}
-        self._held: dict[PeerId, tuple[bytes, bytes]] = {}
-        """Our share of the seed, and of the pair key, of each member."""
+        self._voice = Voice(signer, terms.context, self._others)
+        self._jobs: dict[int, Callable[[object], list[SecretEffect]]] = {}
         self._reports: dict[Stage, dict[PeerId, tuple[PeerId, ...]]] = {Stage.DEALT: {}, Stage.MASKED: {}}
         self._decisions: dict[Stage, tuple[PeerId, ...]] = {}
-        self._mine: tuple[bytes, ...] = ()
-        """Our masked fragments."""
-        self._fragments: dict[tuple[int, PeerId], bytes] = {}
-        """Masked fragments that we were sent, by number and sender."""
         self._early: list[tuple[PeerId, MaskedMessage]] = []
         """What was about a decision that we had not heard."""
-        self._revealed: dict[PeerId, dict[PeerId, bytes]] = {}
-        """Shares of each member, by who revealed them."""
-        self._asked: set[int] = set()
-        """Fragments that we are summing, or have."""
-        self._left: set[int] = set()
-        """Fragments that were left to their takers."""
-        self._sums: dict[int, Summed] = {}
         self._exposed = False
         self._tickets = 0
         self._wave = 0
+        self._last_call = False
 
     @property
     def awaited(self) -> tuple[PeerId, ...]:
         """Whom the present state waits for, sorted."""
         match self._state:
-            case _State.HELLO:
-                awaited = set(self._others) - self._publics.keys()
-            case _State.DEALING:
-                awaited = self._publics.keys() - self._boxes.keys() - {self._me}
-            case _State.FRAGMENTS:
-                awaited = set(self._roster) - self._senders(self._roster.index(self._me))
-            case _State.ROSTER | _State.ACCEPTING:
+            case State.HELLO:
+                awaited = set(self._others) - self._secrets.publics.keys()
+            case State.DEALING:
+                awaited = self._secrets.publics.keys() - self._secrets.boxes.keys() - {self._me}
+            case State.FRAGMENTS:
+                awaited = set(self._roster) - self._senders()
+            case State.ROSTER | State.ACCEPTING:
                 awaited = {self._terms.coordinator} - {self._me}
-            case _State.OPENING:
-                owners = (self._owner(fragment) for fragment in self._missing())
+            case State.OPENING:
+                owners = (self._opening.owner(fragment) for fragment in self._opening.missing)
                 awaited = {owner for owner in owners if owner is not None} - {self._me}
             case _:
                 return ()
         return tuple(sorted(awaited - self._away - self._culprits.keys()))
 
-    def start(self, now: float) -> list[EncryptedEffect]:
+    def start(self, now: float) -> list[SecretEffect]:
         """Begin; `now` in seconds on the clock that `receive` will show. Raises `RuntimeError` the second time."""
-        if self._state is not _State.NEW:
+        if self._state is not State.NEW:
             raise RuntimeError(f"round {self.number} was started before")
-        self._state, self._started_at = _State.HELLO, now
-        effects = self._say(self._others, Hello(self.number, b"", self._keys.public))
+        self._state, self._started_at = State.HELLO, now
+        effects = self._voice.say(self._others, Hello(self.number, b"", self._secrets.publics[self._me]))
         return [*effects, *self._advance(now), *self._alarm()]
 
-    def receive(self, event: EncryptedEvent, now: float) -> list[EncryptedEffect]:
+    def receive(self, event: SecretEvent, now: float) -> list[SecretEffect]:
         """What to do about `event`.
 
         Raises `RemoteFault` for what no honest member sends; nothing of the culprit is taken from then on. What comes
         before the start is for the caller to keep: `RuntimeError`.
         """
-        if self._state is _State.NEW:
+        if self._state is State.NEW:
             raise RuntimeError(f"round {self.number} has not started: keep {type(event).__name__} until it has")
-        effects: list[EncryptedEffect] = []
+        effects: list[SecretEffect] = []
         match event:
             case Heard(peer, message):
                 effects = self._hear(peer, message)
             case Computed(ticket, result):
                 job = self._jobs.pop(ticket, None)
-                effects = job(result) if job is not None and self._state is not _State.CLOSED else []
+                effects = job(result) if job is not None and self._state is not State.CLOSED else []
             case Up(peer):
                 self._away.discard(peer)
-                effects = [Send(peer, message) for message in self._said.get(peer, ())]
+                effects = [*self._voice.again(peer)]
             case Down(peer):
                 self._away.add(peer)
             case Tick():
@@ -188,15 +147,15 @@ class MaskedRound:
     def _at(self, waves: int) -> float:
         return self._started_at + waves * self._terms.deadline_s
 
-    def _alarm(self) -> list[EncryptedEffect]:
+    def _alarm(self) -> list[SecretEffect]:
         """The next moment at which time alone changes something, if it is another than before."""
-        if self._state is _State.CLOSED:
+        if self._state is State.CLOSED:
             return []
-        wave = _WAVES[self._state]
-        if self._me == self._terms.coordinator and self._state in (_State.ROSTER, _State.ACCEPTING):
-            wave = _DECISIONS[self._stage]
-        if self._state is _State.OPENING and not self._missing() <= self._left:
-            wave = _RESCUE
+        wave = WAVES[self._state]
+        if self._me == self._terms.coordinator and self._state in (State.ROSTER, State.ACCEPTING):
+            wave = DECISIONS[self._stage]
+        if self._state is State.OPENING and not self._last_call:
+            wave = RESCUE
         if wave == self._wave:
             return []
         self._wave = wave
@@ -207,30 +166,30 @@ class MaskedRound:
         """What the coordinator is to decide next."""
         return Stage.MASKED if Stage.DEALT in self._decisions else Stage.DEALT
 
-    def _advance(self, now: float) -> list[EncryptedEffect]:
+    def _advance(self, now: float) -> list[SecretEffect]:
         """Leave states whose wait is over, one after another."""
-        effects: list[EncryptedEffect] = []
-        while self._state is not _State.CLOSED:
+        effects: list[SecretEffect] = []
+        while self._state is not State.CLOSED:
             before = self._state
-            effects += self._step(now, late=now >= self._at(_WAVES[before]))
+            effects += self._step(now, late=now >= self._at(WAVES[before]))
             if self._state is before:
                 break
         return effects
 
-    def _step(self, now: float, *, late: bool) -> list[EncryptedEffect]:
+    def _step(self, now: float, *, late: bool) -> list[SecretEffect]:
         match self._state:
-            case _State.HELLO if late or not self.awaited:
+            case State.HELLO if late or not self.awaited:
                 return self._deal()
-            case _State.DEALING if late or not self.awaited:
-                return self._report(_State.ROSTER, Stage.DEALT, self._open_boxes())
-            case _State.FRAGMENTS if late or not self.awaited:
-                return self._report(_State.ACCEPTING, Stage.MASKED, self._senders(self._roster.index(self._me)))
-            case _State.ROSTER | _State.ACCEPTING:
+            case State.DEALING if late or not self.awaited:
+                return self._report(State.ROSTER, Stage.DEALT, self._open_boxes())
+            case State.FRAGMENTS if late or not self.awaited:
+                return self._report(State.ACCEPTING, Stage.MASKED, self._senders())
+            case State.ROSTER | State.ACCEPTING:
                 if self._me == self._terms.coordinator:
                     return self._decide(now)
                 if late or self._terms.coordinator in self._culprits:
                     return self._void(f"no decision on who {self._stage.name.lower()}")
-            case _State.OPENING:
+            case State.OPENING:
                 return self._open(now, late=late)
             case _ if late:
                 return self._void(f"{self._state.name.lower()} took until the deadline")
@@ -238,24 +197,21 @@ class MaskedRound:
 
     # --- hearing --------------------------------------------------------------------------------------------------
 
-    def _hear(self, peer: PeerId, message: object) -> list[EncryptedEffect]:
+    def _hear(self, peer: PeerId, message: object) -> list[SecretEffect]:
         if not isinstance(message, MaskedMessage) or message.round != self.number:
             return []  # of another round or kind of round
-        if peer not in self._said or peer in self._culprits:
+        if peer not in self._others or peer in self._culprits:
             return []
-        if self._state is _State.CLOSED:
+        if self._state is State.CLOSED:
             return self._answer(peer, message) if isinstance(message, Lacking) else []
         if isinstance(message, Dealt):
-            self._boxes.setdefault(peer, message)
+            self._secrets.boxes.setdefault(peer, bytes(message.body))
             return []
-        if not isinstance(message, Summed) and not self._wrote(peer, message):
+        if not isinstance(message, Summed) and not self._voice.wrote(peer, message):
             raise self._fault(peer, message, "is not signed by its sender for this round")
         return self._take_in(peer, message)
 
-    def _wrote(self, peer: PeerId, message: Hello | Report | Decided | Masked | Revealed | Summed | Lacking) -> bool:
-        return self._signer.verify(peer, masked_statement(self._terms.context, message), message.signature)
-
-    def _take_in(self, peer: PeerId, message: MaskedMessage) -> list[EncryptedEffect]:
+    def _take_in(self, peer: PeerId, message: MaskedMessage) -> list[SecretEffect]:
         match message:
             case Hello():
                 return self._hear_hello(peer, message)
@@ -279,21 +235,19 @@ class MaskedRound:
             raise self._fault(peer, message, "names members that the cell does not have")
         return members
 
-    def _hear_hello(self, peer: PeerId, message: Hello) -> list[EncryptedEffect]:
+    def _hear_hello(self, peer: PeerId, message: Hello) -> list[SecretEffect]:
         public = bytes(message.body)
         try:
-            boxes, masks, _ = split(public)
-            agree(self._keys.boxes, boxes, "box", self._terms.context)
-            agree(self._keys.masks, masks, "mask", self._terms.context)
+            self._secrets.check(public)
         except MaskError as error:
             raise self._fault(peer, message, str(error)) from error
-        if self._publics.get(peer, public) != public:
+        if self._secrets.publics.get(peer, public) != public:
             raise self._fault(peer, message, "a second set of keys that differs from the first")
-        if self._state is _State.HELLO:
-            self._publics[peer] = public
+        if self._state is State.HELLO:
+            self._secrets.publics[peer] = public
         return []
 
-    def _hear_decided(self, message: Decided) -> list[EncryptedEffect]:
+    def _hear_decided(self, message: Decided) -> list[SecretEffect]:
         peer, stage = self._terms.coordinator, Stage(message.stage)
         members = self._unpack(peer, message)
         if (known := self._decisions.get(stage)) is not None:
@@ -310,281 +264,181 @@ class MaskedRound:
             raise self._fault(peer, message, f"{len(members)} members, expected {least} or more of those known")
         return self._take(stage, members)
 
-    def _take(self, stage: Stage, members: tuple[PeerId, ...]) -> list[EncryptedEffect]:
+    def _take(self, stage: Stage, members: tuple[PeerId, ...]) -> list[SecretEffect]:
         self._decisions[stage] = members
-        effects = self._mask() if stage is Stage.DEALT else self._reveal()
+        if stage is Stage.DEALT:
+            self._opening.roster = members
+            effects = self._mask()
+        else:
+            self._opening.counted = members
+            effects = self._reveal()
         early, self._early = self._early, []
         for peer, message in early:
-            if peer not in self._culprits and self._state is not _State.CLOSED:
-                hear = self._hear_decided(message) if isinstance(message, Decided) else self._hear_part(peer, message)
-                effects += hear
+            if peer not in self._culprits and self._state is not State.CLOSED:
+                # A fault of an earlier message must not swallow what this one has us do: the outcome names the culprit.
+                with suppress(RemoteFault):
+                    effects += self._take_in(peer, message)
         return effects
 
-    def _hear_part(self, peer: PeerId, message: MaskedMessage) -> list[EncryptedEffect]:
+    def _hear_part(self, peer: PeerId, message: Part) -> list[SecretEffect]:
         """Words and shares: about a decision, which we may not have heard yet."""
         stage = Stage.DEALT if isinstance(message, Masked) else Stage.MASKED
         if stage not in self._decisions:
             if sum(other == peer for other, _ in self._early) < 2 * len(self._terms.cell):
                 self._early.append((peer, message))
             return []
-        if self._unpack(peer, cast(Masked, message)) != self._decisions[stage] or peer not in self._roster:
+        if self._unpack(peer, message) != self._decisions[stage] or peer not in self._roster:
             return []  # about another decision: of no use
-        match message:
-            case Masked():
-                self._hear_masked(peer, message)
-            case Revealed():
-                self._hear_revealed(peer, message)
-            case Summed():
-                self._hear_summed(peer, message)
+        if (reason := self._opening.take(peer, message, self._voice.wrote)) is not None:
+            raise self._fault(peer, message, reason)
         return []
 
-    def _hear_masked(self, peer: PeerId, message: Masked) -> None:
-        self._require_words(peer, message)
-        self._fragments.setdefault((message.fragment, peer), bytes(message.body))
-
-    def _hear_revealed(self, peer: PeerId, message: Revealed) -> None:
-        if len(message.body) != SHARE_BYTES * len(self._roster):
-            raise self._fault(peer, message, f"{len(message.body)} bytes, expected {SHARE_BYTES} a member")
-        for place, member in enumerate(self._roster):
-            start = SHARE_BYTES * place
-            self._revealed.setdefault(member, {}).setdefault(peer, bytes(message.body[start : start + SHARE_BYTES]))
-
-    def _hear_summed(self, peer: PeerId, message: Summed) -> None:
-        self._require_words(peer, message)
-        owner, taker = self._owner(message.fragment), self._taker(message.fragment)
-        if not any(self._wrote(author, message) for author in (owner, taker) if author is not None):
-            raise self._fault(peer, message, "is not signed by a member whose fragment it is")
-        self._sums.setdefault(message.fragment, message)
-
-    def _require_words(self, peer: PeerId, message: Masked | Summed) -> None:
-        if message.fragment >= len(self._roster):
-            raise self._fault(peer, message, f"fragment {message.fragment} of {len(self._roster)}")
-        start, end = self._terms.edges(len(self._roster))[message.fragment]
-        if len(message.body) != 4 * (end - start):
-            raise self._fault(peer, message, f"{len(message.body)} bytes, expected {4 * (end - start)}")
-
-    def _answer(self, peer: PeerId, message: Lacking) -> list[EncryptedEffect]:
+    def _answer(self, peer: PeerId, message: Lacking) -> list[SecretEffect]:
         """What we have of what `peer` lacks, as it was signed."""
         lacked = unpack_counted(self._terms.cell, message.members) or ()
-        known = (self._sums.get(self._roster.index(owner)) for owner in lacked if owner in self._roster)
+        known = (self._opening.sums.get(self._roster.index(owner)) for owner in lacked if owner in self._roster)
         return [Send(peer, summed) for summed in known if summed is not None]
 
     # --- doing ----------------------------------------------------------------------------------------------------
 
     @property
     def _roster(self) -> tuple[PeerId, ...]:
-        return self._decisions.get(Stage.DEALT, ())
+        return self._opening.roster
 
     @property
     def _counted(self) -> tuple[PeerId, ...]:
-        return self._decisions.get(Stage.MASKED, ())
+        return self._opening.counted
 
-    def _owner(self, fragment: int) -> PeerId | None:
-        """Who sums a fragment."""
-        owner = self._roster[fragment]
-        return owner if owner in self._counted else self._taker(fragment)
+    def _senders(self) -> set[PeerId]:
+        return self._opening.senders(self._roster.index(self._me))
 
-    def _taker(self, fragment: int) -> PeerId | None:
-        """Who sums it if its owner does not: the next that counts."""
-        if fragment >= len(self._roster):
-            return None
-        order = (*self._roster[fragment + 1 :], *self._roster[:fragment])
-        return next((peer for peer in order if peer in self._counted), None)
-
-    def _senders(self, fragment: int) -> set[PeerId]:
-        return {peer for number, peer in self._fragments if number == fragment} | {self._me}
-
-    def _missing(self) -> set[int]:
-        return set(range(len(self._roster))) - self._sums.keys()
-
-    def _compute(self, job: Job, then: Callable[[object], list[EncryptedEffect]]) -> list[EncryptedEffect]:
+    def _compute(self, job: Job, then: Callable[[object], list[SecretEffect]]) -> list[SecretEffect]:
         self._tickets += 1
         ticket = self._tickets
         self._jobs[ticket] = then
         return [Compute(ticket, job)]
 
-    def _box_key(self, sender: PeerId, receiver: PeerId) -> bytes:
-        other = receiver if sender == self._me else sender
-        return agree(self._keys.boxes, split(self._publics[other])[0], f"box {sender} {receiver}", self._terms.context)
-
-    def _deal(self) -> list[EncryptedEffect]:
-        self._state = _State.DEALING
-        cell, threshold = self._terms.cell, self._terms.threshold
-        seeds = share(self._keys.seed, threshold, len(cell), self._signer.randbytes)
-        pairs = share(self._keys.masks, threshold, len(cell), self._signer.randbytes)
-        effects: list[EncryptedEffect] = []
-        for place, peer in enumerate(cell):
-            if peer == self._me:
-                self._held[peer] = seeds[place], pairs[place]
-            elif peer in self._publics:
-                key = self._box_key(self._me, peer)
-                box = Dealt(self.number, seal_shares(key, self._terms.context, seeds[place], pairs[place]))
-                self._said[peer].append(box)
-                effects.append(Send(peer, box))
-        return effects
+    def _deal(self) -> list[SecretEffect]:
+        self._state = State.DEALING
+        boxes = self._secrets.deal().items()
+        return [send for peer, box in boxes for send in self._voice.say([peer], Dealt(self.number, box))]
 
     def _open_boxes(self) -> set[PeerId]:
         """Whose shares we hold. A box that does not open is one that did not come."""
-        for peer, message in self._boxes.items():
-            if peer in self._publics and peer not in self._culprits:
-                try:
-                    key = self._box_key(peer, self._me)
-                    self._held[peer] = open_shares(key, self._terms.context, bytes(message.body))
-                except MaskError as error:
-                    self._culprits[peer] = f"Dealt: {error}"
-        self._boxes.clear()
-        return set(self._held) - self._culprits.keys()
+        self._culprits.update({peer: f"Dealt: {why}" for peer, why in self._secrets.open().items()})
+        return set(self._secrets.held) - self._culprits.keys()
 
-    def _report(self, state: _State, stage: Stage, seen: Collection[PeerId]) -> list[EncryptedEffect]:
+    def _report(self, state: State, stage: Stage, seen: Collection[PeerId]) -> list[SecretEffect]:
         self._state = state
         if self._me == self._terms.coordinator:
             self._reports[stage][self._me] = tuple(sorted(seen))
             return []
         members = pack_counted(self._terms.cell, seen)
-        return self._say([self._terms.coordinator], Report(self.number, int(stage), members, b""))
+        return self._voice.say([self._terms.coordinator], Report(self.number, int(stage), members, b""))
 
-    def _decide(self, now: float) -> list[EncryptedEffect]:
+    def _decide(self, now: float) -> list[SecretEffect]:
         """As coordinator: all have reported that can, or time is up."""
         stage = self._stage
         reports = self._reports[stage]
-        expected = set(self._roster or self._publics) - self._away - self._culprits.keys()
-        if expected - reports.keys() and now < self._at(_DECISIONS[stage]):
+        known = set(self._roster or self._secrets.publics)
+        expected = known - self._away - self._culprits.keys()
+        if expected - reports.keys() and now < self._at(DECISIONS[stage]):
             return []
-        members = mutual({peer: seen for peer, seen in reports.items() if peer in (self._roster or self._publics)})
+        members = mutual({peer: seen for peer, seen in reports.items() if peer in known})
         if len(members) < self._terms.least:
             members = ()
         packed = pack_counted(self._terms.cell, members)
-        effects = self._say(self._others, Decided(self.number, int(stage), packed, b""))
+        effects = self._voice.say(self._others, Decided(self.number, int(stage), packed, b""))
         effects += self._take(stage, members) if members else self._void(f"too few members {stage.name.lower()}")
         return effects
 
-    def _mask(self) -> list[EncryptedEffect]:
+    def _mask(self) -> list[SecretEffect]:
         self._reports[Stage.DEALT].clear()
         if self._me not in self._roster:
-            self._state = _State.ACCEPTING  # no part of the sum, and yet the mean is for us too
+            self._state = State.ACCEPTING  # no part of the sum, and yet the mean is for us too
             return []
-        if not set(self._roster) <= self._held.keys():
+        if not set(self._roster) <= set(self._secrets.held):
             return self._void("the coordinator counts on members whose shares we do not have")
-        self._state = _State.MASKING
-        pairs = {
-            peer: agree(self._keys.masks, split(self._publics[peer])[1], "mask", self._terms.context)
-            for peer in self._roster
-            if peer != self._me
-        }
-        added = (self._keys.seed, *(seed for peer, seed in pairs.items() if peer > self._me))
-        subtracted = tuple(seed for peer, seed in pairs.items() if peer < self._me)
-        return self._compute(Mask(self._words, self._terms.edges(len(self._roster)), added, subtracted), self._masked)
+        self._state = State.MASKING
+        job = Mask(self._words, self._terms.edges(len(self._roster)), *self._secrets.seeds(self._roster))
+        return self._compute(job, self._masked)
 
-    def _masked(self, result: object) -> list[EncryptedEffect]:
-        if self._state is not _State.MASKING:
+    def _masked(self, result: object) -> list[SecretEffect]:
+        if self._state is not State.MASKING:
             return []  # it was decided without us
-        self._mine = cast(tuple[bytes, ...], result)
+        self._opening.mine = mine = cast(tuple[bytes, ...], result)
         self._exposed = True
-        effects: list[EncryptedEffect] = []
+        effects: list[SecretEffect] = []
         for fragment, owner in enumerate(self._roster):
-            self._fragments[fragment, self._me] = self._mine[fragment]
-            heir = self._roster[(fragment + 1) % len(self._roster)]
-            effects += self._send_fragment(fragment, heir if owner == self._me else owner)
-        self._state = _State.FRAGMENTS
+            self._opening.add_fragment(fragment, self._me, mine[fragment])
+            effects += self._send_fragment(fragment, self._opening.heir(fragment) if owner == self._me else owner)
+        self._state = State.FRAGMENTS
         return effects
 
-    def _send_fragment(self, fragment: int, peer: PeerId | None) -> list[EncryptedEffect]:
-        if peer is None or peer == self._me or not self._mine:
+    def _send_fragment(self, fragment: int, peer: PeerId | None) -> list[SecretEffect]:
+        if peer is None or peer == self._me or not self._opening.mine:
             return []
         members = pack_counted(self._terms.cell, self._roster)
-        return self._say([peer], Masked(self.number, fragment, members, b"", self._mine[fragment]))
+        return self._voice.say([peer], Masked(self.number, fragment, members, b"", self._opening.mine[fragment]))
 
-    def _reveal(self) -> list[EncryptedEffect]:
+    def _reveal(self) -> list[SecretEffect]:
         """Once a round (`_take` is called once a stage): of each member one share, of one kind."""
-        self._state = _State.OPENING
+        self._state = State.OPENING
         if self._me not in self._roster:
             return []  # we hold shares of who masks, and need none of it: `threshold` others do
-        shares = [self._held[peer][0 if peer in self._counted else 1] for peer in self._roster]
-        self._held.clear()  # what was not revealed never will be
-        for peer, mine in zip(self._roster, shares, strict=True):
-            self._revealed.setdefault(peer, {})[self._me] = mine
+        shares = self._secrets.reveal(self._roster, self._counted)
+        self._opening.add_shares(self._me, shares)
         members = pack_counted(self._terms.cell, self._counted)
         others = [peer for peer in self._counted if peer != self._me]
-        return self._say(others, Revealed(self.number, members, b"", b"".join(shares)))
+        return self._voice.say(others, Revealed(self.number, members, b"", b"".join(shares)))
 
     # --- opening --------------------------------------------------------------------------------------------------
 
-    def _open(self, now: float, *, late: bool) -> list[EncryptedEffect]:
-        effects: list[EncryptedEffect] = []
-        gone_owners = []
-        for fragment in sorted(self._missing() - self._left):
-            owner = self._owner(fragment)
+    def _open(self, now: float, *, late: bool) -> list[SecretEffect]:
+        opening, lost = self._opening, set()
+        effects: list[SecretEffect] = []
+        for fragment in sorted(opening.missing - opening.left):
+            owner, first = opening.owner(fragment), self._roster[fragment]
             # Whose owner is gone, or has had its time, is left to the next; with what it was sent, and ours.
-            gone = owner in self._away or owner in self._culprits or now >= self._at(_RESCUE)
-            if owner != self._roster[fragment] or gone:
-                self._left.add(fragment)
-                if gone:
-                    gone_owners.append(self._roster[fragment])
+            gone = owner in self._away or owner in self._culprits or now >= self._at(RESCUE)
+            if gone or owner != first:
+                opening.left.add(fragment)
+                lost |= {first} if gone else set()
                 if self._me in self._counted:
-                    effects += self._send_fragment(fragment, self._taker(fragment))
-        if gone_owners:
-            effects += self._say(self._others, Lacking(self.number, pack_counted(self._terms.cell, gone_owners), b""))
-        for fragment in sorted(self._missing() - self._asked):
+                    effects += self._send_fragment(fragment, opening.taker(fragment))
+        if now >= self._at(RESCUE) and not self._last_call:  # of all: they may have it by now
+            self._last_call, lost = True, {self._roster[fragment] for fragment in opening.missing}
+        if lost:
+            effects += self._voice.say(self._others, Lacking(self.number, pack_counted(self._terms.cell, lost), b""))
+        for fragment in sorted(opening.missing):
             effects += self._unmask(fragment)
-        if not self._missing():
-            return effects + self._finish()
+        if not opening.missing:
+            return effects + self._close(self._terms.decode(opening.total(), self._counted), None)
         return effects + (self._void("a part of the sum did not come") if late else [])
 
-    def _unmask(self, fragment: int) -> list[EncryptedEffect]:
-        terms = self._terms
-        if self._me not in (self._owner(fragment), self._taker(fragment)):
-            return []
-        if not set(self._counted) <= {peer for number, peer in self._fragments if number == fragment}:
-            return []
-        if min((len(self._revealed.get(peer, ())) for peer in self._roster), default=0) < terms.threshold:
-            return []
-        self._asked.add(fragment)
-        place = {peer: index for index, peer in enumerate(terms.cell)}
-        job = Unmask(
-            fragment,
-            tuple(self._fragments[fragment, peer] for peer in self._counted),
-            {place[peer]: self._publics[peer] for peer in self._roster},
-            tuple(place[peer] for peer in self._counted),
-            {place[p]: {place[by]: one for by, one in self._revealed[p].items()} for p in self._roster},
-            terms.threshold,
-            terms.context,
-        )
-        return self._compute(job, lambda result: self._unmasked(fragment, result))
+    def _unmask(self, fragment: int) -> list[SecretEffect]:
+        job = self._opening.unmask(fragment, self._secrets.publics)
+        return self._compute(job, lambda result: self._unmasked(fragment, result)) if job is not None else []
 
-    def _unmasked(self, fragment: int, result: object) -> list[EncryptedEffect]:
+    def _unmasked(self, fragment: int, result: object) -> list[SecretEffect]:
         if isinstance(result, str):
             return self._void(f"the masks did not come off: {result}")
         members = pack_counted(self._terms.cell, self._counted)
-        summed = self._signed(Summed(self.number, fragment, members, b"", cast(bytes, result)))
-        self._sums.setdefault(fragment, summed)
-        return self._say(self._others, summed)
-
-    def _finish(self) -> list[EncryptedEffect]:
-        parts = [np.frombuffer(self._sums[fragment].body, "<u4") for fragment in range(len(self._roster))]
-        total: Words = np.concatenate(parts).astype(np.uint32)
-        return self._close(self._terms.decode(total, self._counted), None)
-
-    def _say(self, peers: Collection[PeerId], message: _Signed) -> list[EncryptedEffect]:
-        signed = self._signed(message)
-        for peer in peers:
-            self._said[peer].append(signed)
-        return [Send(peer, signed) for peer in sorted(peers)]
-
-    def _signed(self, message: _Signed) -> _Signed:
-        return replace(message, signature=self._signer.sign(masked_statement(self._terms.context, message)))
+        summed = self._voice.signed(Summed(self.number, fragment, members, b"", cast(bytes, result)))
+        self._opening.sums.setdefault(fragment, summed)
+        return self._voice.say(self._others, summed)
 
     # --- the end --------------------------------------------------------------------------------------------------
 
-    def _void(self, why: str) -> list[EncryptedEffect]:
+    def _void(self, why: str) -> list[SecretEffect]:
         return self._close(None, why)
 
-    def _close(self, mean: Vector | None, void: str | None) -> list[EncryptedEffect]:
+    def _close(self, mean: Vector | None, void: str | None) -> list[SecretEffect]:
         accepted = self._counted if mean is not None else ()
         absent = set(self._others) - set(accepted) if mean is not None else set(self.awaited)
-        self._state = _State.CLOSED
-        self._held.clear()
-        self._fragments.clear()
-        self._revealed.clear()
+        self._state = State.CLOSED
+        self._secrets.forget()
+        self._opening.forget()
         if mean is not None:
             mean.flags.writeable = False
         self.outcome = PrivateOutcome(

@@ -10,9 +10,10 @@ import pytest
 from consensus.compute import Compute, Computed
 from consensus.effects import Down, Heard, Send, Tick, WakeAt
 from consensus.encrypted_messages import Ciphertext, Opened, RoundKey, Total, pack_counted, unpack_counted
-from consensus.encrypted_round import EncryptedRound, Signer
+from consensus.encrypted_round import EncryptedRound
 from consensus.encrypted_terms import EncryptedTerms
 from consensus.errors import PlanError, RemoteFault
+from consensus.signer import Signer
 from crypto.bfv import Bfv
 from crypto.ckks import Ckks
 from crypto.fixedpoint import FixedPoint

@@ -9,11 +9,12 @@ import pytest
 
 from consensus.effects import Heard, Send, Tick, WakeAt
 from consensus.encrypted_messages import pack_counted, unpack_counted
-from consensus.encrypted_round import Signer
 from consensus.errors import PlanError, RemoteFault
 from consensus.masked_messages import Dealt, Decided, Hello, Lacking, Masked, Report, Revealed, Stage, Summed
-from consensus.masked_round import MaskedRound, _State
+from consensus.masked_round import MaskedRound
+from consensus.masked_states import State
 from consensus.masked_terms import MaskedTerms, mutual
+from consensus.signer import Signer
 from crypto.fixedpoint import FixedPoint
 from crypto.masks import SHARE_BYTES
 from tests.consensus.secret_cell import Cell, Weather, identities, verifying
@@ -190,7 +191,7 @@ def test_too_few_members_void_a_round():
 
 
 def signed(people, terms, index, message):
-    return machine_of(people[index], terms, np.zeros(terms.size, np.float32))._signed(message)
+    return machine_of(people[index], terms, np.zeros(terms.size, np.float32))._voice.signed(message)
 
 
 def test_a_coordinator_that_decides_twice_gets_one_kind_of_share():
@@ -214,7 +215,7 @@ def test_a_coordinator_that_decides_twice_gets_one_kind_of_share():
         cell.machines[1].receive(Heard(terms.cell[0], second), cell.now)
     effects = cell.machines[1].receive(Tick(), cell.now)
     assert not any(isinstance(effect, Send) and isinstance(effect.message, Revealed) for effect in effects)
-    assert not cell.machines[1]._held  # what was not revealed is gone
+    assert not cell.machines[1]._secrets.held  # what was not revealed is gone
     assert one.outcome.mean is not None
 
 
@@ -348,6 +349,20 @@ def test_messages_of_garbage_raise_remote_fault_and_nothing_else(seed):
     either_or(cell, liar=seed % 5)
 
 
+def test_a_lie_that_came_early_does_not_swallow_what_a_decision_asks_for():
+    people = identities(6)
+    terms = terms_of(people)
+    rows = np.ones(terms.size, np.float32)
+    cell = Cell(people, lambda one: machine_of(one, terms, rows))
+    everybody = pack_counted(terms.cell, terms.cell)
+    for lie in (Masked(0, 1, everybody, b"", b"x"), Revealed(0, everybody, b"", b"x")):
+        cell._at(0.4, lambda lie=lie: cell._post(2, 1, signed(people, terms, 2, lie)))
+    cell.run()
+    assert len(cell.outcomes) == 6
+    assert cell.outcomes[1].mean is not None
+    assert [culprit.peer for culprit in cell.outcomes[1].culprits] == [terms.cell[2]]
+
+
 # -- the machine alone
 
 
@@ -370,9 +385,9 @@ def test_time_alone_ends_a_round():
 def test_secrets_end_with_the_round():
     cell, _ = run(4)
     for machine in cell.machines:
-        assert machine._state is _State.CLOSED
-        assert not machine._held
-        assert not machine._revealed
+        assert machine._state is State.CLOSED
+        assert not machine._secrets.held
+        assert not machine._opening._revealed
 
 
 def test_mutual_members_have_each_other():

@@ -204,3 +204,23 @@ def test_two_liars_and_an_absentee_where_two_are_tolerated(first, second):
     but = (2, 4, 7)
     assert run.check(but=but) == {(0, 1, 3, 4, 5, 6, 7, 8)}
     assert run.named(but=but) == [{2, 7}] * 6
+
+
+@pytest.mark.parametrize(("forgers", "opened"), [((1, 2), True), ((1, 2, 5), False)])
+def test_with_fewer_updates_than_h_and_t_nobody_opens(forgers, opened):
+    forge = liars.forger(liars.tripled(SIZE, 3600))
+    run = Cell(terms_of(SIX, rows=128), build=lambda i, arguments: forge(arguments) if i in forgers else None)
+    portions = []
+    send = run.send
+
+    def counted(sender, receiver, message):
+        portions.extend([message] if isinstance(message, Portion) else [])
+        send(sender, receiver, message)
+
+    run.send = counted
+    run.run()
+    assert run.check(but=forgers) == ({(0, 3, 4, 5)} if opened else set())
+    assert bool(portions) == opened
+    for outcome in run.outcomes(but=forgers):
+        assert outcome.exposed == opened
+        assert (outcome.void is None) == opened

@@ -7,6 +7,7 @@ job was made of them, so an exception of `run` is an error of ours.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 
@@ -38,3 +39,26 @@ class Computed:
 
 SecretEvent: TypeAlias = Event | Computed
 SecretEffect: TypeAlias = Effect | Compute
+
+
+class Jobs:
+    """The jobs of one round that are under way, and what follows on each."""
+
+    def __init__(self) -> None:
+        self._tickets = 0
+        self._next: dict[int, Callable[[object], list[SecretEffect]]] = {}
+
+    def ask(self, job: Job, then: Callable[[object], list[SecretEffect]]) -> list[SecretEffect]:
+        """Have `job` run, and go on with `then` of its result."""
+        self._tickets += 1
+        self._next[self._tickets] = then
+        return [Compute(self._tickets, job)]
+
+    def done(self, ticket: int, result: object) -> list[SecretEffect]:
+        """Go on; a ticket that is not known is of no consequence."""
+        then = self._next.pop(ticket, None)
+        return then(result) if then is not None else []
+
+    def forget(self) -> None:
+        """Go on with none of them."""
+        self._next.clear()

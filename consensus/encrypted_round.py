@@ -33,7 +33,7 @@ from typing import TypeVar, cast
 
 import numpy as np
 
-from consensus.compute import Compute, Computed, Job, SecretEffect, SecretEvent
+from consensus.compute import Computed, Jobs, SecretEffect, SecretEvent
 from consensus.effects import Close, Down, Heard, Send, Tick, Up, WakeAt
 from consensus.encrypted_messages import (
     Ciphertext,
@@ -49,8 +49,9 @@ from consensus.encrypted_messages import (
 from consensus.encrypted_terms import Add, Decrypt, Encrypt, EncryptedTerms, MakeKeys
 from consensus.errors import RemoteFault
 from consensus.messages import Vector
-from consensus.private_outcome import Culprit, PrivateOutcome
+from consensus.private_outcome import PrivateOutcome
 from consensus.signer import Signer
+from consensus.sum_outcome import sum_outcome
 from crypto.homomorphic import KeyPair
 from crypto.homomorphic_errors import HomomorphicError
 from crypto.identity import PeerId
@@ -107,8 +108,7 @@ class EncryptedRound:
         self._away = set(absent)
         self._hopeless = set(absent)  # who goes later may come back in time
         self._culprits: dict[PeerId, str] = {}
-        self._ticket = 0
-        self._next: Callable[[object], list[SecretEffect]] | None = None
+        self._jobs = Jobs()
         self._said: dict[PeerId, list[EncryptedMessage]] = {peer: [] for peer in terms.cell if peer != me}
         self._pair: KeyPair | None = None
         self._key: RoundKey | None = None
@@ -135,7 +135,7 @@ class EncryptedRound:
         self._started_at = now
         if self._me == self._terms.keeper:
             self._state = _State.KEYING
-            effects = self._compute(MakeKeys(self._terms.scheme), self._announce)
+            effects = self._jobs.ask(MakeKeys(self._terms.scheme), self._announce)
         else:
             self._state = _State.AWAITING_KEY
             effects = []
@@ -156,7 +156,7 @@ class EncryptedRound:
             case Heard(peer, message):
                 effects = self._hear(peer, message)
             case Computed(ticket, result):
-                effects = self._computed(ticket, result)
+                effects = self._jobs.done(ticket, result)
             case Up(peer):
                 self._away.discard(peer)
                 self._hopeless.discard(peer)
@@ -239,7 +239,7 @@ class EncryptedRound:
         self._state = _State.ENCRYPTING
         weight = self._terms.weight(self._me)
         job = Encrypt(self._terms.scheme, bytes(message.body), self._vector, weight, self._seed)
-        return self._compute(job, self._encrypted)
+        return self._jobs.ask(job, self._encrypted)
 
     def _hear_ciphertext(self, peer: PeerId, message: Ciphertext) -> list[SecretEffect]:
         if self._state not in (_State.AWAITING_KEY, _State.ENCRYPTING, _State.GATHERING) or peer in self._ciphertexts:
@@ -276,7 +276,7 @@ class EncryptedRound:
         self._total = message
         self._state = _State.DECRYPTING
         secret = cast(KeyPair, self._pair).secret
-        return self._compute(
+        return self._jobs.ask(
             Decrypt(self._terms.scheme, secret, bytes(message.body), self._terms.size), self._decrypted
         )
 
@@ -305,17 +305,6 @@ class EncryptedRound:
 
     # --- doing ----------------------------------------------------------------------------------------------------
 
-    def _compute(self, job: Job, then: Callable[[object], list[SecretEffect]]) -> list[SecretEffect]:
-        self._ticket += 1
-        self._next = then
-        return [Compute(self._ticket, job)]
-
-    def _computed(self, ticket: int, result: object) -> list[SecretEffect]:
-        if ticket != self._ticket or self._next is None or self._state is _State.CLOSED:
-            return []
-        then, self._next = self._next, None
-        return then(result)
-
     def _announce(self, result: object) -> list[SecretEffect]:
         self._pair = cast(KeyPair, result)
         self._state = _State.AWAITING_TOTAL
@@ -340,7 +329,7 @@ class EncryptedRound:
         job = Add(self._terms.scheme, bodies, self._terms.size)
         self._packed = pack_counted(self._terms.cell, counted)
         self._ciphertexts.clear()
-        return self._compute(job, self._added)
+        return self._jobs.ask(job, self._added)
 
     def _added(self, result: object) -> list[SecretEffect]:
         self._state = _State.AWAITING_MEAN
@@ -378,17 +367,8 @@ class EncryptedRound:
         self._state = _State.CLOSED
         self._pair = self._total = None  # the secret key ends with the round
         self._ciphertexts.clear()
-        if mean is not None:
-            mean.flags.writeable = False
-        self.outcome = PrivateOutcome(
-            number=self.number,
-            mean=mean,
-            accepted=tuple(accepted),
-            culprits=tuple(Culprit(peer, why, proved=False) for peer, why in sorted(self._culprits.items())),
-            absent=tuple(sorted(absent)),
-            void=void,
-            exposed=self._exposed,
-            certificate=(),
-            certified=False,
+        self._jobs.forget()
+        self.outcome = sum_outcome(
+            self.number, mean, accepted, void, absent=absent, culprits=self._culprits, exposed=self._exposed
         )
         return [Close(self.outcome)]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence, Set
 from typing import TypeAlias
 
 import numpy as np
@@ -54,6 +54,20 @@ class Opening:
     def heir(self, fragment: int) -> PeerId:
         """To whom the owner entrusts what it masked itself: the next in the roster."""
         return self.roster[(fragment + 1) % len(self.roster)]
+
+    def hand_out(self, mine: tuple[bytes, ...]) -> list[tuple[int, PeerId]]:
+        """Keep our masked fragments; to whom each of them goes."""
+        self.mine = mine
+        for fragment, body in enumerate(mine):
+            self.add_fragment(fragment, self._me, body)
+        return [(k, self.heir(k) if owner == self._me else owner) for k, owner in enumerate(self.roster)]
+
+    def leave(self, gone: Set[PeerId]) -> list[int]:
+        """Missing fragments that are left to their takers from now on: of owners that do not count or are `gone`."""
+        open_ = sorted(self.missing - self.left)
+        left = [k for k in open_ if self.roster[k] not in self.counted or self.owner(k) in gone]
+        self.left |= set(left)
+        return left
 
     def senders(self, fragment: int) -> set[PeerId]:
         """Whose masked words of a fragment are here."""

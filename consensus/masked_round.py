@@ -13,25 +13,23 @@ Dropouts: before the roster, a member is left out; between roster and acceptance
 masks taken off; after acceptance it counts, and its seed is recovered; the fragment that it owned is summed by the
 next, to whom all send theirs. What voids a round: the coordinator's loss before it has decided, fewer than `least`
 members, and two losses after acceptance of which one was to send and the other to sum the same fragment.
-
-Either or: of each member this one reveals a share of the seed or a share of the pair key, once a round, whatever the
-coordinator says later. What holds only for members that follow the protocol: norms are not proved, sums are not checked
-(an owner can publish what it likes), and a wrong share voids the round without a name. t colluders learn the sum alone.
+See `masked_terms` for who is trusted with what.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from contextlib import suppress
 from typing import cast
 
 import numpy as np
 
-from consensus.compute import Compute, Computed, Job, SecretEffect, SecretEvent
+from consensus.compute import Computed, Jobs, SecretEffect, SecretEvent
 from consensus.effects import Close, Down, Heard, Send, Tick, Up, WakeAt
 from consensus.encrypted_messages import pack_counted, unpack_counted
 from consensus.errors import RemoteFault
+from consensus.masked_coordinator import Coordinator
 from consensus.masked_messages import (
     Dealt,
     Decided,
@@ -47,11 +45,12 @@ from consensus.masked_messages import (
 from consensus.masked_opening import Opening, Part
 from consensus.masked_secrets import Secrets
 from consensus.masked_states import DECISIONS, RESCUE, WAVES, State
-from consensus.masked_terms import Mask, MaskedTerms, mutual
+from consensus.masked_terms import Mask, MaskedTerms
 from consensus.masked_voice import Voice
 from consensus.messages import Vector
-from consensus.private_outcome import Culprit, PrivateOutcome
+from consensus.private_outcome import PrivateOutcome
 from consensus.signer import Signer
+from consensus.sum_outcome import sum_outcome
 from crypto.identity import PeerId
 from crypto.masks import MaskError
 
@@ -80,13 +79,11 @@ class MaskedRound:
         self._culprits: dict[PeerId, str] = {}
         self._others = tuple(peer for peer in terms.cell if peer != me)
         self._voice = Voice(signer, terms.context, self._others)
-        self._jobs: dict[int, Callable[[object], list[SecretEffect]]] = {}
-        self._reports: dict[Stage, dict[PeerId, tuple[PeerId, ...]]] = {Stage.DEALT: {}, Stage.MASKED: {}}
-        self._decisions: dict[Stage, tuple[PeerId, ...]] = {}
+        self._jobs = Jobs()
+        self._coordinator = Coordinator(terms)
         self._early: list[tuple[PeerId, MaskedMessage]] = []
         """What was about a decision that we had not heard."""
         self._exposed = False
-        self._tickets = 0
         self._wave = 0
         self._last_call = False
 
@@ -130,8 +127,7 @@ class MaskedRound:
             case Heard(peer, message):
                 effects = self._hear(peer, message)
             case Computed(ticket, result):
-                job = self._jobs.pop(ticket, None)
-                effects = job(result) if job is not None and self._state is not State.CLOSED else []
+                effects = self._jobs.done(ticket, result)
             case Up(peer):
                 self._away.discard(peer)
                 effects = [*self._voice.again(peer)]
@@ -153,18 +149,13 @@ class MaskedRound:
             return []
         wave = WAVES[self._state]
         if self._me == self._terms.coordinator and self._state in (State.ROSTER, State.ACCEPTING):
-            wave = DECISIONS[self._stage]
+            wave = DECISIONS[self._coordinator.stage]
         if self._state is State.OPENING and not self._last_call:
             wave = RESCUE
         if wave == self._wave:
             return []
         self._wave = wave
         return [WakeAt(self._at(wave))]
-
-    @property
-    def _stage(self) -> Stage:
-        """What the coordinator is to decide next."""
-        return Stage.MASKED if Stage.DEALT in self._decisions else Stage.DEALT
 
     def _advance(self, now: float) -> list[SecretEffect]:
         """Leave states whose wait is over, one after another."""
@@ -188,11 +179,11 @@ class MaskedRound:
                 if self._me == self._terms.coordinator:
                     return self._decide(now)
                 if late or self._terms.coordinator in self._culprits:
-                    return self._void(f"no decision on who {self._stage.name.lower()}")
+                    return self._close(None, f"no decision on who {self._coordinator.stage.name.lower()}")
             case State.OPENING:
                 return self._open(now, late=late)
             case _ if late:
-                return self._void(f"{self._state.name.lower()} took until the deadline")
+                return self._close(None, f"{self._state.name.lower()} took until the deadline")
         return []
 
     # --- hearing --------------------------------------------------------------------------------------------------
@@ -216,7 +207,7 @@ class MaskedRound:
             case Hello():
                 return self._hear_hello(peer, message)
             case Report() if self._me == self._terms.coordinator:
-                self._reports[Stage(message.stage)].setdefault(peer, self._unpack(peer, message))
+                self._coordinator.hear(Stage(message.stage), peer, self._unpack(peer, message))
             case Decided() if peer == self._terms.coordinator:
                 return self._hear_decided(message)
             case Masked() | Revealed() | Summed():
@@ -236,36 +227,26 @@ class MaskedRound:
         return members
 
     def _hear_hello(self, peer: PeerId, message: Hello) -> list[SecretEffect]:
-        public = bytes(message.body)
         try:
-            self._secrets.check(public)
+            self._secrets.meet(peer, bytes(message.body), late=self._state is not State.HELLO)
         except MaskError as error:
             raise self._fault(peer, message, str(error)) from error
-        if self._secrets.publics.get(peer, public) != public:
-            raise self._fault(peer, message, "a second set of keys that differs from the first")
-        if self._state is State.HELLO:
-            self._secrets.publics[peer] = public
         return []
 
     def _hear_decided(self, message: Decided) -> list[SecretEffect]:
         peer, stage = self._terms.coordinator, Stage(message.stage)
         members = self._unpack(peer, message)
-        if (known := self._decisions.get(stage)) is not None:
-            if known != members:  # one decision, or shares of both kinds could be had from us
-                raise self._fault(peer, message, "a second decision that differs from the first")
-            return []
-        if not members:
-            return self._void("the coordinator found too few members")
-        known = self._decisions.get(Stage.DEALT, self._terms.cell)
-        if stage is Stage.MASKED and Stage.DEALT not in self._decisions:
+        if stage > self._coordinator.stage:
             self._early.append((peer, message))
             return []
-        if len(members) < (least := self._terms.least) or not set(members) <= set(known):
-            raise self._fault(peer, message, f"{len(members)} members, expected {least} or more of those known")
-        return self._take(stage, members)
+        if (reason := self._coordinator.judge(stage, members)) is not None:
+            raise self._fault(peer, message, reason)
+        if stage in self._coordinator.decisions:
+            return []
+        return self._take(stage, members) if members else self._close(None, "the coordinator found too few members")
 
     def _take(self, stage: Stage, members: tuple[PeerId, ...]) -> list[SecretEffect]:
-        self._decisions[stage] = members
+        self._coordinator.decisions[stage] = members
         if stage is Stage.DEALT:
             self._opening.roster = members
             effects = self._mask()
@@ -283,11 +264,11 @@ class MaskedRound:
     def _hear_part(self, peer: PeerId, message: Part) -> list[SecretEffect]:
         """Words and shares: about a decision, which we may not have heard yet."""
         stage = Stage.DEALT if isinstance(message, Masked) else Stage.MASKED
-        if stage not in self._decisions:
+        if stage not in self._coordinator.decisions:
             if sum(other == peer for other, _ in self._early) < 2 * len(self._terms.cell):
                 self._early.append((peer, message))
             return []
-        if self._unpack(peer, message) != self._decisions[stage] or peer not in self._roster:
+        if self._unpack(peer, message) != self._coordinator.decisions[stage] or peer not in self._roster:
             return []  # about another decision: of no use
         if (reason := self._opening.take(peer, message, self._voice.wrote)) is not None:
             raise self._fault(peer, message, reason)
@@ -299,8 +280,6 @@ class MaskedRound:
         known = (self._opening.sums.get(self._roster.index(owner)) for owner in lacked if owner in self._roster)
         return [Send(peer, summed) for summed in known if summed is not None]
 
-    # --- doing ----------------------------------------------------------------------------------------------------
-
     @property
     def _roster(self) -> tuple[PeerId, ...]:
         return self._opening.roster
@@ -311,12 +290,6 @@ class MaskedRound:
 
     def _senders(self) -> set[PeerId]:
         return self._opening.senders(self._roster.index(self._me))
-
-    def _compute(self, job: Job, then: Callable[[object], list[SecretEffect]]) -> list[SecretEffect]:
-        self._tickets += 1
-        ticket = self._tickets
-        self._jobs[ticket] = then
-        return [Compute(ticket, job)]
 
     def _deal(self) -> list[SecretEffect]:
         self._state = State.DEALING
@@ -331,49 +304,40 @@ class MaskedRound:
     def _report(self, state: State, stage: Stage, seen: Collection[PeerId]) -> list[SecretEffect]:
         self._state = state
         if self._me == self._terms.coordinator:
-            self._reports[stage][self._me] = tuple(sorted(seen))
+            self._coordinator.hear(stage, self._me, seen)
             return []
         members = pack_counted(self._terms.cell, seen)
         return self._voice.say([self._terms.coordinator], Report(self.number, int(stage), members, b""))
 
     def _decide(self, now: float) -> list[SecretEffect]:
         """As coordinator: all have reported that can, or time is up."""
-        stage = self._stage
-        reports = self._reports[stage]
-        known = set(self._roster or self._secrets.publics)
-        expected = known - self._away - self._culprits.keys()
-        if expected - reports.keys() and now < self._at(DECISIONS[stage]):
+        stage = self._coordinator.stage
+        known, due = set(self._roster or self._secrets.publics), now >= self._at(DECISIONS[stage])
+        members = self._coordinator.decide(known, known - self._away - self._culprits.keys(), due=due)
+        if members is None:
             return []
-        members = mutual({peer: seen for peer, seen in reports.items() if peer in known})
-        if len(members) < self._terms.least:
-            members = ()
         packed = pack_counted(self._terms.cell, members)
         effects = self._voice.say(self._others, Decided(self.number, int(stage), packed, b""))
-        effects += self._take(stage, members) if members else self._void(f"too few members {stage.name.lower()}")
+        effects += self._take(stage, members) if members else self._close(None, f"too few members {stage.name.lower()}")
         return effects
 
     def _mask(self) -> list[SecretEffect]:
-        self._reports[Stage.DEALT].clear()
         if self._me not in self._roster:
             self._state = State.ACCEPTING  # no part of the sum, and yet the mean is for us too
             return []
         if not set(self._roster) <= set(self._secrets.held):
-            return self._void("the coordinator counts on members whose shares we do not have")
+            return self._close(None, "the coordinator counts on members whose shares we do not have")
         self._state = State.MASKING
         job = Mask(self._words, self._terms.edges(len(self._roster)), *self._secrets.seeds(self._roster))
-        return self._compute(job, self._masked)
+        return self._jobs.ask(job, self._masked)
 
     def _masked(self, result: object) -> list[SecretEffect]:
         if self._state is not State.MASKING:
             return []  # it was decided without us
-        self._opening.mine = mine = cast(tuple[bytes, ...], result)
         self._exposed = True
-        effects: list[SecretEffect] = []
-        for fragment, owner in enumerate(self._roster):
-            self._opening.add_fragment(fragment, self._me, mine[fragment])
-            effects += self._send_fragment(fragment, self._opening.heir(fragment) if owner == self._me else owner)
         self._state = State.FRAGMENTS
-        return effects
+        handed = self._opening.hand_out(cast(tuple[bytes, ...], result))
+        return [effect for fragment, peer in handed for effect in self._send_fragment(fragment, peer)]
 
     def _send_fragment(self, fragment: int, peer: PeerId | None) -> list[SecretEffect]:
         if peer is None or peer == self._me or not self._opening.mine:
@@ -392,20 +356,15 @@ class MaskedRound:
         others = [peer for peer in self._counted if peer != self._me]
         return self._voice.say(others, Revealed(self.number, members, b"", b"".join(shares)))
 
-    # --- opening --------------------------------------------------------------------------------------------------
-
     def _open(self, now: float, *, late: bool) -> list[SecretEffect]:
-        opening, lost = self._opening, set()
+        opening, lost = self._opening, set[PeerId]()
         effects: list[SecretEffect] = []
-        for fragment in sorted(opening.missing - opening.left):
-            owner, first = opening.owner(fragment), self._roster[fragment]
-            # Whose owner is gone, or has had its time, is left to the next; with what it was sent, and ours.
-            gone = owner in self._away or owner in self._culprits or now >= self._at(RESCUE)
-            if gone or owner != first:
-                opening.left.add(fragment)
-                lost |= {first} if gone else set()
-                if self._me in self._counted:
-                    effects += self._send_fragment(fragment, opening.taker(fragment))
+        # Whose owner is gone, or has had its time, is left to the next; with what it was sent, and ours.
+        gone = set(opening.roster) if now >= self._at(RESCUE) else self._away | self._culprits.keys()
+        for fragment in opening.leave(gone):
+            lost |= {self._roster[fragment]} & gone
+            if self._me in self._counted:
+                effects += self._send_fragment(fragment, opening.taker(fragment))
         if now >= self._at(RESCUE) and not self._last_call:  # of all: they may have it by now
             self._last_call, lost = True, {self._roster[fragment] for fragment in opening.missing}
         if lost:
@@ -414,24 +373,19 @@ class MaskedRound:
             effects += self._unmask(fragment)
         if not opening.missing:
             return effects + self._close(self._terms.decode(opening.total(), self._counted), None)
-        return effects + (self._void("a part of the sum did not come") if late else [])
+        return effects + (self._close(None, "a part of the sum did not come") if late else [])
 
     def _unmask(self, fragment: int) -> list[SecretEffect]:
         job = self._opening.unmask(fragment, self._secrets.publics)
-        return self._compute(job, lambda result: self._unmasked(fragment, result)) if job is not None else []
+        return self._jobs.ask(job, lambda result: self._unmasked(fragment, result)) if job is not None else []
 
     def _unmasked(self, fragment: int, result: object) -> list[SecretEffect]:
         if isinstance(result, str):
-            return self._void(f"the masks did not come off: {result}")
+            return self._close(None, f"the masks did not come off: {result}")
         members = pack_counted(self._terms.cell, self._counted)
         summed = self._voice.signed(Summed(self.number, fragment, members, b"", cast(bytes, result)))
         self._opening.sums.setdefault(fragment, summed)
         return self._voice.say(self._others, summed)
-
-    # --- the end --------------------------------------------------------------------------------------------------
-
-    def _void(self, why: str) -> list[SecretEffect]:
-        return self._close(None, why)
 
     def _close(self, mean: Vector | None, void: str | None) -> list[SecretEffect]:
         accepted = self._counted if mean is not None else ()
@@ -439,17 +393,8 @@ class MaskedRound:
         self._state = State.CLOSED
         self._secrets.forget()
         self._opening.forget()
-        if mean is not None:
-            mean.flags.writeable = False
-        self.outcome = PrivateOutcome(
-            number=self.number,
-            mean=mean,
-            accepted=accepted,
-            culprits=tuple(Culprit(peer, why, proved=False) for peer, why in sorted(self._culprits.items())),
-            absent=tuple(sorted(absent)),
-            void=void,
-            exposed=self._exposed,
-            certificate=(),
-            certified=False,
+        self._jobs.forget()
+        self.outcome = sum_outcome(
+            self.number, mean, accepted, void, absent=absent, culprits=self._culprits, exposed=self._exposed
         )
         return [Close(self.outcome)]

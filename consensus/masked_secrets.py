@@ -22,11 +22,18 @@ class Secrets:
         self.publics: dict[PeerId, bytes] = {me: self._keys.public}
         """The public keys of all who have said hello."""
 
-    def check(self, public: bytes) -> None:
-        """Raise MaskError for public keys with which we cannot agree on anything."""
+    def meet(self, peer: PeerId, public: bytes, *, late: bool) -> None:
+        """Keep the public keys of `peer`, unless they come too late for shares to be dealt.
+
+        Raises MaskError for keys with which we cannot agree on anything, or that differ from those before.
+        """
         boxes, masks, _ = split(public)
         agree(self._keys.boxes, boxes, "box", self._terms.context)
         agree(self._keys.masks, masks, "mask", self._terms.context)
+        if self.publics.get(peer, public) != public:
+            raise MaskError("a second set of keys that differs from the first")
+        if not late:
+            self.publics[peer] = public
 
     def deal(self) -> dict[PeerId, bytes]:
         """A box of shares for each whose public keys are known."""

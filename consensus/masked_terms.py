@@ -1,4 +1,9 @@
-"""What the members of a cell have agreed on before a masked round begins, and its heavy work."""
+"""What the members of a cell have agreed on before a masked round begins, and its heavy work.
+
+Either or: of each member this one reveals a share of the seed or a share of the pair key, once a round, whatever the
+coordinator says later. What holds only for members that follow the protocol: norms are not proved, sums are not checked
+(an owner can publish what it likes), and a wrong share voids the round without a name. t colluders learn the sum alone.
+"""
 
 from __future__ import annotations
 

@@ -1,0 +1,84 @@
+"""What a closed private round leaves."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+
+from consensus.messages import Vector
+from consensus.private_messages import Fetch, Item
+from crypto.identity import PeerId
+
+
+@dataclass(frozen=True, slots=True)
+class Culprit:
+    """A member that did what no honest member does."""
+
+    peer: PeerId
+    reason: str
+    proved: bool
+    """Whether it is shown by what the culprit signed alone. Otherwise it holds while no more than e members lie: reason
+    to distrust, not to evict."""
+    proof: tuple[Item, ...] = ()
+    """Signed items of the culprit that bear it out, where there are any."""
+
+
+class Culprits:
+    """Who was named so far, by member `me` of `cell`."""
+
+    def __init__(self, cell: tuple[PeerId, ...], me: int) -> None:
+        self._cell = cell
+        self._me = me
+        self._named: dict[int, Culprit] = {}
+
+    def name(self, member: int, reason: str, proof: tuple[Item, ...] = (), *, proved: bool | None = None) -> None:
+        """Name a culprit; what is proved replaces what is not."""
+        known = self._named.get(member)
+        sure = bool(proof) if proved is None else proved
+        if member != self._me and (known is None or (sure and not known.proved)):
+            self._named[member] = Culprit(self._cell[member], reason, sure, proof)
+
+    @property
+    def named(self) -> tuple[Culprit, ...]:
+        """In the order of the roster."""
+        return tuple(self._named[member] for member in sorted(self._named))
+
+
+class Patience:
+    """How often a member is sent the same thing again."""
+
+    ANSWERS = 8
+
+    def __init__(self, members: int) -> None:
+        self._answered: Counter[tuple[int, int, int]] = Counter()
+        self._most = 64 * members
+
+    def lasts(self, peer: int, fetch: Fetch) -> bool:
+        """Whether to answer; counts."""
+        key = peer, fetch.stage, fetch.part
+        if key not in self._answered and len(self._answered) >= self._most:
+            return False
+        self._answered[key] += 1
+        return self._answered[key] <= self.ANSWERS
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PrivateOutcome:
+    """The end of a private round."""
+
+    number: int
+    mean: Vector | None
+    """float32 (d,), read-only: the mean of the accepted updates; None in a void round."""
+    accepted: tuple[PeerId, ...]
+    """Whose updates the mean is of; the same for all honest members that have one."""
+    culprits: tuple[Culprit, ...]
+    absent: tuple[PeerId, ...]
+    """Members that were waited for in vain, or not waited for, at the end."""
+    void: str | None
+    """Why there is no mean."""
+    exposed: bool
+    """Whether our update may be in a sum that somebody opened. False only if that is certain."""
+    certificate: tuple[tuple[PeerId, bytes], ...]
+    """Signatures of members under the digest of the sum."""
+    certified: bool
+    """Whether those are of a quorum: whoever trusts m, b and the roster needs no more."""

@@ -1,0 +1,169 @@
+"""What the members of a cell have agreed on so far in a private round: a function of the bundles decided, in order."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+
+from consensus.dispute import Committed, Docket, Settled, complaints, convict, examine, settle
+from consensus.notary import value_of
+from consensus.private_holder import Status, unpack_scalars
+from consensus.private_messages import BodyError, Item, Stage
+from consensus.private_supply import Entry, unpack_entries
+from consensus.private_terms import PrivateTerms
+from crypto.commitment import DIGEST_BYTES, NONCE_BYTES, Leaf, coin, commit_nonce, digest, merkle_root
+from crypto.norm_proof import Checker, Scalars
+from crypto.sketch import Sketch
+
+
+class Record:
+    """The same on all honest members that have decided as many stages. Members are places in the roster."""
+
+    def __init__(self, terms: PrivateTerms, verify: Callable[[int, bytes, bytes], bool]) -> None:
+        """`verify` takes a member, a statement and its signature."""
+        self._terms = terms
+        self._verify = verify
+        self._nonce_commitments: dict[int, tuple[bytes, bytes]] = {}
+        self._published: dict[int, dict[int, Scalars]] = {}
+        self._scalars: Mapping[int, Item] = {}
+        self.leaves: dict[int, tuple[Leaf, ...]] = {}
+        self.digests: dict[int, tuple[bytes, ...]] = {}
+        """Of the boxes of bits, by dealer and holder."""
+        self.members: set[int] = set(range(terms.packing.members))
+        """Who has said all that was asked so far."""
+        self.dealers: set[int] = set(self.members)
+        """Whose update may still count."""
+        self.holders: set[int] = set()
+        self.accepted: set[int] = set()
+        self.docket: Docket = {}
+        self.sketch: Sketch | None = None
+        self.checker: Checker | None = None
+
+    # --- what follows from each bundle ----------------------------------------------------------------------------
+
+    def commit(self, items: Mapping[int, Item]) -> None:
+        """COMMIT: leaves, and commitments to nonces."""
+        for author, item in items.items():
+            parts = _digests(item)
+            self.leaves[author] = tuple(Leaf(*parts[i : i + 2]) for i in range(0, len(parts) - 2, 2))
+            self._nonce_commitments[author] = parts[-2], parts[-1]
+        self.members = set(items)
+        self.dealers &= self.members
+
+    def draw_sketch(self, items: Mapping[int, Item]) -> Sketch:
+        """NONCE_1: coin 1."""
+        roots = {author: merkle_root(leaves) for author, leaves in self.leaves.items()}
+        nonces = {author: bytes(item.body) for author, item in items.items()}
+        seed = coin("coin 1", self._terms.context, self._terms.beacon, roots, nonces)
+        self.sketch = Sketch(seed, self._terms.proof.rows, self._terms.packing.packed)
+        self.members &= set(items)
+        self.dealers &= self.members
+        return self.sketch
+
+    def fix_proofs(self, items: Mapping[int, Item]) -> None:
+        """PROVE: digests of the boxes of bits."""
+        self.digests = {author: _digests(item) for author, item in items.items()}
+        self.dealers &= set(items)
+
+    def draw_checks(self, items: Mapping[int, Item]) -> None:
+        """NONCE_2: coin 2, and complaints."""
+        if self.sketch is None:
+            raise RuntimeError("coin 2 before coin 1")
+        roots = {author: digest("grapevine bits root v1", *parts) for author, parts in self.digests.items()}
+        nonces = {author: bytes(item.body[:NONCE_BYTES]) for author, item in items.items()}
+        seed = coin("coin 2", self._terms.context, self._terms.beacon, roots, nonces)
+        self.checker = Checker(self._terms.proof, self.sketch, seed)
+        statuses = {author: bytes(item.body[NONCE_BYTES:]) for author, item in items.items()}
+        self.docket, dismissed = complaints(self._terms, statuses, self.dealers)
+        self.members &= set(items)
+        self.holders = set(items) - dismissed
+
+    def supply(self, items: Mapping[int, Item]) -> Settled:
+        """SUPPLY: what dealers published for the docket."""
+        settled = self._settle(items)
+        self.dealers -= settled.out
+        return settled
+
+    def judge(self, items: Mapping[int, Item]) -> Settled:
+        """SCALARS: who is accepted, and what is to be settled."""
+        self.holders, self._scalars = set(items), items
+        self._published = {author: unpack_scalars(self._terms, item.body) for author, item in items.items()}
+        judgement = examine(self._terms, self._published, self.dealers)
+        self.accepted, self.docket = judgement.accepted, judgement.docket
+        self.dealers -= judgement.settled.out
+        return judgement.settled
+
+    def dispute(self, items: Mapping[int, Item]) -> Settled:
+        """DISPUTE: who of dealers and holders is convicted."""
+        if self.checker is None:
+            raise RuntimeError("a dispute before coin 2")
+        settled = self._settle(items)
+        self.accepted |= convict(self._terms, self.docket, settled, self.checker, self._published)
+        self.dealers -= settled.out
+        return settled
+
+    def opening_context(self, disputes: Mapping[int, Item]) -> bytes:
+        """What statements of the opening are about: this decision, this accepted set, these holders."""
+        decision = value_of(Stage.SCALARS, self._scalars), value_of(Stage.DISPUTE, disputes)
+        chosen = (*sorted(self.accepted), -1, *sorted(self.holders))
+        return digest("grapevine opening v1", self._terms.context, *decision, *chosen)
+
+    def too_few(self, dealers: Collection[int]) -> str | None:
+        """Why the round is void; all who get here find the same."""
+        terms = self._terms
+        if len(dealers) < terms.least_accepted:
+            return f"{len(dealers)} updates are left, h + t = {terms.least_accepted} are needed"
+        if len(self.holders) < terms.least_holders:
+            return f"{len(self.holders)} holders are left, {terms.least_holders} are needed"
+        return None
+
+    def _settle(self, items: Mapping[int, Item]) -> Settled:
+        published: dict[int, Mapping[int, Entry]] = {a: unpack_entries(item.body) for a, item in items.items()}
+        return settle(self._terms, self.docket, published, Committed(self.leaves, self.digests, self._verify))
+
+    # --- what may be in a bundle ----------------------------------------------------------------------------------
+
+    def check(self, author: int, item: Item) -> str | None:
+        """What is wrong with the body of an item of the stage under way, as all members see it."""
+        cell, size = len(self._terms.cell), len(item.body)
+        match Stage(item.stage):
+            case Stage.COMMIT:
+                return None if size == 64 * cell + 64 else f"{size} bytes of commitments"
+            case Stage.PROVE:
+                return None if author in self.members and size == 32 * cell else "digests that nobody asked for"
+            case Stage.NONCE_1:
+                return self._check_nonce(Stage.NONCE_1, author, item, NONCE_BYTES)
+            case Stage.NONCE_2:
+                if any(status not in tuple(Status) for status in item.body[NONCE_BYTES:]):
+                    return "complaints that are none"
+                return self._check_nonce(Stage.NONCE_2, author, item, NONCE_BYTES + cell)
+            case _:
+                return self._check_matter(author, item)
+
+    def _check_nonce(self, stage: Stage, author: int, item: Item, size: int) -> str | None:
+        if author not in self.members or len(item.body) != size:
+            return "a nonce that nobody asked for"
+        promised = self._nonce_commitments[author][stage == Stage.NONCE_2]
+        nonce = bytes(item.body[:NONCE_BYTES])
+        return None if promise(self._terms, stage, author, nonce) == promised else "not the nonce committed to"
+
+    def _check_matter(self, author: int, item: Item) -> str | None:
+        if author not in (self.holders if item.stage == Stage.SCALARS else self.docket):
+            return "nobody asked for it"
+        try:
+            if item.stage == Stage.SCALARS:
+                unpack_scalars(self._terms, item.body)
+            else:
+                unpack_entries(item.body)
+        except BodyError as error:
+            return str(error)
+        return None
+
+
+def promise(terms: PrivateTerms, stage: Stage, author: int, nonce: bytes) -> bytes:
+    """The commitment to the nonce of a stage."""
+    return commit_nonce(digest("grapevine nonce of v1", terms.context, int(stage)), author, nonce)
+
+
+def _digests(item: Item) -> tuple[bytes, ...]:
+    body = bytes(item.body)
+    return tuple(body[start : start + DIGEST_BYTES] for start in range(0, len(body), DIGEST_BYTES))

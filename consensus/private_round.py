@@ -1,0 +1,399 @@
+"""One private round of one node, as a state machine without I/O: the sum of a cell's updates, and nothing else.
+
+    COMMIT ─► NONCE_1 ─► PROVE ─► (boxes) ─► NONCE_2 ─► [SUPPLY] ─► SCALARS ─► [DISPUTE] ─► opening ─► CLOSED
+       │         │          │         wait       │          │           │           │          │
+       └─────────┴──────────┴────────────────────┴──────────┴───────────┴───────────┴──────────┴─► void, CLOSED
+
+Each stage in capitals is one agreement (`consensus.agreement`) on one bundle of signed items, one a member: the leaves
+of its boxes and commitments to two nonces; the first nonce (coin 1 draws the sketch); digests of the boxes of bits; the
+second nonce (coin 2 draws the checks) and what it lacks; masked scalars. SUPPLY and DISPUTE take place where somebody
+complains, or a scalar is off. All that follows is a function of the bundles decided: who is left out, who is convicted,
+the accepted set. So honest members that come to the end of SCALARS or DISPUTE have **one accepted set**.
+
+**No member opens two sums.** A member opens when the last stage is decided, once, and its statements are about that
+decision. Decisions are unique (the argument is in `agreement`: two quorums of ⌊(m + b) / 2⌋ + 1 votes, b = max(t, e),
+share an honest member, and honest members vote once a view), even if every message is late. A node that has lost its
+state in a round must not take part in that round again: the caller writes the number down before it starts.
+
+**No sum is wrong.** Sums and scalars are decoded from at least max(t + ℓ, 2t + 1) + e values, so that e lies are
+noticed whoever is absent, and corrected while no more than f are. Otherwise the round is void: nobody opens.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import replace
+
+from consensus.agreement import Agreement, Outgoing
+from consensus.dispute import Settled, proof_of
+from consensus.effects import Close, Down, Effect, Event, Heard, Send, Up, WakeAt
+from consensus.messages import Vector
+from consensus.notary import Notary, Verify
+from consensus.private_dealer import PROOF_BOX, SHARE_BOX, PrivateDealer, Randbytes
+from consensus.private_holder import PrivateHolder, Status, pack_scalars, scalars_about
+from consensus.private_messages import Body, Bundle, Fetch, Item, Portion, Sealed, Stage, Vote
+from consensus.private_opening import Opening
+from consensus.private_outcome import Culprits, Patience, PrivateOutcome
+from consensus.private_record import Record, promise
+from consensus.private_supply import Dealt
+from consensus.private_terms import PrivateTerms
+from crypto import identity
+from crypto.commitment import NONCE_BYTES
+from crypto.field import Signed, total
+from crypto.identity import PeerId
+from crypto.norm_proof import ProofError
+from crypto.sealing import ChannelKey
+
+_EARLY_PORTIONS = 4
+
+
+class PrivateRound:
+    """Averages `update` with the other members of `terms.cell`.
+
+    `update` is float32 (d,), `noise` int32 (d,) in lattice units; `sign` is that of our identity. `absent` are not
+    waited for. Raises PlanError if we are no member, FixedPointError for an update that is not finite.
+    """
+
+    def __init__(
+        self,
+        me: PeerId,
+        terms: PrivateTerms,
+        update: Vector,
+        *,
+        sign: Callable[[bytes], bytes],
+        channel_key: ChannelKey,
+        randbytes: Randbytes,
+        verify: Verify = identity.verify,
+        noise: Signed | None = None,
+        absent: Collection[PeerId] = (),
+    ) -> None:
+        self.number = terms.number
+        self.outcome: PrivateOutcome | None = None
+        self._terms = terms
+        self._index = {peer: place for place, peer in enumerate(terms.cell)}
+        self._me = self._index[me]
+        self._randbytes = randbytes
+        self._notary = Notary(terms.cell, self._me, terms.number, terms.context, sign, verify)
+        self._nonces = {stage: randbytes(NONCE_BYTES) for stage in (Stage.NONCE_1, Stage.NONCE_2)}
+        self._dealer = PrivateDealer(terms, self._me, sign, randbytes, update=update, noise=noise)
+        self._holder = PrivateHolder(terms, self._me, channel_key, self._verified)
+        self._culprits = Culprits(terms.cell, self._me)
+        self._agreements = {
+            stage: Agreement(self._notary, stage, terms.quorum, terms.first_leader(stage), self._culprits.name)
+            for stage in Stage
+            if stage <= Stage.DISPUTE
+        }
+        self._stage: Stage | None = None
+        self._gather_until = math.inf
+        self._retry_at = math.inf
+        self._away = {self._index[peer] for peer in absent if peer in self._index}
+        self._patience = Patience(terms.packing.members)
+        self._early: list[tuple[int, Item | Portion]] = []
+        self._record = Record(terms, self._verified)
+        self._opening: Opening | None = None
+        self._void: str | None = None
+        self._out: list[Outgoing] = []
+        self._closed = False
+        self._follow = {
+            Stage.COMMIT: self._committed,
+            Stage.NONCE_1: self._first_coin,
+            Stage.PROVE: self._proved,
+            Stage.NONCE_2: self._second_coin,
+            Stage.SUPPLY: self._supplied,
+            Stage.SCALARS: self._judge,
+            Stage.DISPUTE: self._disputed,
+        }
+
+    # --- the outside ----------------------------------------------------------------------------------------------
+
+    def start(self, now: float) -> list[Effect]:
+        """Begin; `now` in seconds on the clock that `receive` will show. Raises `RuntimeError` the second time."""
+        if self._stage is not None:
+            raise RuntimeError(f"private round {self.number} was started before")
+        self._out += [(holder, box) for holder, box in self._dealer.boxes.items()]
+        leaves = b"".join(leaf.ciphertext_digest + leaf.key_commitment for leaf in self._dealer.leaves)
+        promises = [promise(self._terms, stage, self._me, nonce) for stage, nonce in self._nonces.items()]
+        everyone = range(self._terms.packing.members)
+        self._enter(Stage.COMMIT, now, leaves + b"".join(promises), everyone, self._terms.least_heard)
+        return self._progress(now)
+
+    def receive(self, event: Event, now: float) -> list[Effect]:
+        """What to do about `event`; before `start` it only listens.
+
+        Never raises for what a peer did: culprits are in the outcome.
+        """
+        match event:
+            case Heard(peer, message) if peer in self._index and self._index[peer] != self._me:
+                if not isinstance(message, Sealed | Item | Vote | Bundle | Fetch | Portion):
+                    return []
+                if message.round == self.number:
+                    self._hear(self._index[peer], message)
+            case Up(peer) if peer in self._index:
+                self._away.discard(self._index[peer])
+                self._fetch(self._index[peer])
+            case Down(peer) if peer in self._index:
+                self._away.add(self._index[peer])
+        return self._progress(now)
+
+    @property
+    def awaited(self) -> tuple[PeerId, ...]:
+        """Whom the round waits for at the moment, sorted."""
+        if self.outcome is not None or self._stage is None:
+            return ()
+        return tuple(self._terms.cell[member] for member in sorted(self._waited_for()))
+
+    # --- hearing --------------------------------------------------------------------------------------------------
+
+    def _hear(self, peer: int, message: Sealed | Item | Vote | Bundle | Fetch | Portion) -> None:
+        if isinstance(message, Fetch):
+            self._answer(peer, message)
+            return
+        if self.outcome is not None:
+            return
+        self._away.discard(peer)
+        match message:
+            case Sealed():
+                if (wrong := self._holder.hear(peer, message)) is not None:
+                    self._culprits.name(peer, wrong)
+            case Item(stage=Stage.CHECK | Stage.CERTIFY) | Portion():
+                self._hear_opening(peer, message)
+            case Item() if message.stage in self._agreements:
+                self._agreements[Stage(message.stage)].hear_item(peer, message)
+            case Vote() if message.stage in self._agreements:
+                self._agreements[Stage(message.stage)].hear_vote(peer, message)
+            case Bundle() if message.stage in self._agreements:
+                self._agreements[Stage(message.stage)].hear_bundle(peer, message)
+
+    def _hear_opening(self, peer: int, message: Item | Portion) -> None:
+        if self._opening is None:
+            if sum(author == peer for author, _ in self._early) < _EARLY_PORTIONS + self._terms.packing.members:
+                self._early.append((peer, message))
+        elif isinstance(message, Portion):
+            self._opening.hear_portion(peer, message)
+        else:
+            self._opening.hear_item(peer, message)
+
+    def _answer(self, peer: int, fetch: Fetch) -> None:
+        if not self._patience.lasts(peer, fetch):
+            return
+        if fetch.stage in (Stage.CHECK, Stage.CERTIFY):
+            if self._opening is not None:
+                self._out += self._opening.answer(peer, fetch.part, fetch.stage)
+        elif fetch.stage in self._agreements and fetch.part == 0:
+            self._out += self._agreements[Stage(fetch.stage)].answer(peer)
+        else:
+            self._out += [(peer, box) for box in self._dealer.boxes_of(peer, fetch.part)]
+
+    # --- progress -------------------------------------------------------------------------------------------------
+
+    def _progress(self, now: float) -> list[Effect]:
+        while self.outcome is None and self._stage is not None and self._move(now):
+            self._retry_at = now + self._terms.deadline_s / 4
+        if self.outcome is None and now >= self._retry_at:
+            self._retry_at = now + self._terms.deadline_s / 4
+            self._fetch(None)
+        effects = self._effects()
+        if self.outcome is None and self._stage is not None:
+            return [*effects, WakeAt(self._wake_at(now))]
+        return effects
+
+    def _move(self, now: float) -> bool:
+        """One step; False where there is none to take."""
+        if self._opening is not None:
+            self._out += self._opening.advance(now, self._away)
+            if self._opening.closed(now, self._away):
+                self._close(self._opening)
+            return False
+        if self._stage is Stage.NONCE_2 and not self._agreements[Stage.NONCE_2].entered:
+            return self._gathered(now)
+        agreement = self._agreements[Stage(self._stage or 0)]
+        self._out += agreement.advance(now, self._away)
+        if agreement.exhausted:
+            self._give_up(f"no agreement in stage {agreement.stage.name}", certain=False)
+            return False
+        if agreement.decided is None:
+            return False
+        self._follow[agreement.stage](agreement.decided, now)
+        return True
+
+    def _enter(self, stage: Stage, now: float, body: Body | None, expected: Collection[int], least: int) -> None:
+        self._stage = stage
+        self._retry_at = now + self._terms.deadline_s / 4
+        self._agreements[stage].enter(
+            now,
+            None if body is None else self._notary.item(stage, body),
+            deadline_s=self._terms.deadline_s,
+            expected=expected,
+            least=least,
+            check=self._record.check,
+        )
+
+    # --- the stages, each from what was decided in the one before ---------------------------------------------------
+
+    def _committed(self, items: Mapping[int, Item], now: float) -> None:
+        self._record.commit(items)
+        self._missed()
+        self._holder.fix_leaves(self._record.leaves)
+        mine = self._nonces[Stage.NONCE_1] if self._me in self._record.members else None
+        self._enter(Stage.NONCE_1, now, mine, self._record.members, self._terms.least_heard)
+
+    def _first_coin(self, items: Mapping[int, Item], now: float) -> None:
+        sketch = self._record.draw_sketch(items)
+        self._missed()
+        body = None
+        if self._me in self._record.members:
+            with contextlib.suppress(ProofError):  # once in 2³⁰, or too much noise: we sit out as a dealer
+                body = b"".join(self._dealer.prove(sketch))
+        if self._dealer.own_bits is not None:
+            self._holder.keep_own(Dealt(self._dealer.own_share, self._dealer.own_masks, self._dealer.own_bits))
+        self._out += [(holder, box) for holder, box in self._dealer.proof_boxes.items()]
+        self._enter(Stage.PROVE, now, body, self._record.members, self._terms.least_accepted)
+
+    def _proved(self, items: Mapping[int, Item], now: float) -> None:
+        self._record.fix_proofs(items)
+        self._holder.fix_digests(self._record.digests)
+        self._stage = Stage.NONCE_2
+        self._gather_until = now + self._terms.deadline_s
+
+    def _gathered(self, now: float) -> bool:
+        """Go on once all boxes are there, or at the deadline."""
+        if now < self._gather_until and self._lacking():
+            return False
+        body = None
+        if self._me in self._record.members:
+            body = self._nonces[Stage.NONCE_2] + self._holder.statuses(self._record.dealers)
+        self._enter(Stage.NONCE_2, now, body, self._record.members, self._terms.least_heard)
+        return True
+
+    def _lacking(self) -> set[int]:
+        return {d for d in self._record.dealers - self._away if self._holder.status(d) == Status.LACKS}
+
+    def _second_coin(self, items: Mapping[int, Item], now: float) -> None:
+        self._record.draw_checks(items)
+        self._missed()
+        if self._record.docket:
+            self._enter(Stage.SUPPLY, now, self._dealer.entries(self._record.docket), self._record.docket.keys(), 0)
+        else:
+            self._scalars(now)
+
+    def _supplied(self, items: Mapping[int, Item], now: float) -> None:
+        self._take_settled(self._record.supply(items), items)
+        self._scalars(now)
+
+    def _take_settled(self, settled: Settled, *bundles: Mapping[int, Item]) -> None:
+        for member, (reason, proved) in settled.named.items():
+            self._culprits.name(member, reason, proof_of(member, *bundles), proved=proved)
+        for (dealer, holder), (entry, box) in settled.supplied.items():
+            if holder == self._me and dealer in self._record.dealers:
+                self._holder.supply(dealer, entry, box)
+
+    def _scalars(self, now: float) -> None:
+        record = self._record
+        if (reason := record.too_few(record.dealers)) is not None:
+            self._give_up(reason, certain=True)
+            return
+        body = None
+        if self._me in record.holders and record.checker is not None:
+            body = pack_scalars(self._terms, scalars_about(record.checker, self._holder.dealt(record.dealers)))
+        self._enter(Stage.SCALARS, now, body, record.holders, self._terms.least_holders)
+
+    def _judge(self, items: Mapping[int, Item], now: float) -> None:
+        self._take_settled(self._record.judge(items), items)
+        self._missed()
+        if self._record.docket:
+            self._enter(Stage.DISPUTE, now, self._dealer.entries(self._record.docket), self._record.docket.keys(), 0)
+        else:
+            self._open(now, {})
+
+    def _disputed(self, items: Mapping[int, Item], now: float) -> None:
+        scalars = self._agreements[Stage.SCALARS].decided or {}
+        self._take_settled(self._record.dispute(items), scalars, items)
+        self._open(now, items)
+
+    def _open(self, now: float, disputes: Mapping[int, Item]) -> None:
+        record = self._record
+        if (reason := record.too_few(record.accepted)) is not None:
+            self._give_up(reason, certain=True)
+            return
+        notary = replace(self._notary, context=record.opening_context(disputes))
+        dealt = self._holder.dealt(record.accepted)
+        mine = total([part.share for part in dealt.values()]) if dealt.keys() == record.accepted else None
+        self._opening = Opening(self._terms, notary, record.holders, mine, self._randbytes, self._culprits.name, now)
+        early, self._early = self._early, []
+        for peer, message in early:
+            self._hear_opening(peer, message)
+        self._move(now)
+
+    # --- the end --------------------------------------------------------------------------------------------------
+
+    def _give_up(self, reason: str, *, certain: bool) -> None:
+        self._void = reason
+        self._finish(None, (), exposed=not certain and self._me in self._record.dealers)
+
+    def _close(self, opening: Opening) -> None:
+        mean = None
+        if opening.total is None:
+            self._void = "the sum could not be opened"
+        else:
+            mean = self._terms.fixed.decode(opening.total, len(self._record.accepted))
+            mean.flags.writeable = False
+        self._finish(mean, tuple(sorted(opening.certificate.items())), exposed=self._me in self._record.accepted)
+
+    def _finish(self, mean: Vector | None, certificate: tuple[tuple[int, Item], ...], *, exposed: bool) -> None:
+        cell = self._terms.cell
+        self.outcome = PrivateOutcome(
+            number=self.number,
+            mean=mean,
+            accepted=tuple(cell[member] for member in sorted(self._record.accepted)) if mean is not None else (),
+            culprits=self._culprits.named,
+            absent=tuple(cell[member] for member in sorted(self._away | self._waited_for())),
+            void=self._void,
+            exposed=exposed,
+            certificate=tuple((cell[author], item.signature) for author, item in certificate),
+            certified=len(certificate) >= self._terms.quorum.size,
+        )
+
+    def _effects(self) -> list[Effect]:
+        effects: list[Effect] = []
+        for to, message in self._out:
+            members = range(len(self._terms.cell)) if to is None else (to,)
+            effects += [Send(self._terms.cell[member], message) for member in members if member != self._me]
+        self._out = []
+        if self.outcome is not None and self._stage is not None and not self._closed:
+            self._closed = True
+            effects.append(Close(self.outcome))
+        return effects
+
+    def _wake_at(self, now: float) -> float:
+        if self._opening is not None:
+            return min(self._retry_at, self._opening.wake_at(now))
+        agreement = self._agreements[Stage(self._stage or 0)]
+        return min(self._retry_at, agreement.wake_at(now) if agreement.entered else self._gather_until)
+
+    def _fetch(self, peer: int | None) -> None:
+        """Ask for what we wait for (again)."""
+        if self._stage is None or self.outcome is not None:
+            return
+        if self._opening is not None:
+            self._out += [(peer if to is None else to, fetch) for to, fetch in self._opening.fetch_again()]
+        elif self._agreements[self._stage].entered:
+            self._out.append((peer, Fetch(self.number, self._stage, 0)))
+        else:
+            for dealer in self._lacking() if peer is None else self._lacking() & {peer}:
+                part = PROOF_BOX if self._holder.has_share(dealer) else SHARE_BOX | PROOF_BOX
+                self._out.append((dealer, Fetch(self.number, Stage.PROVE, part)))
+
+    def _waited_for(self) -> set[int]:
+        if self._opening is not None:
+            return self._opening.missing(self._away) - {self._me}
+        agreement = self._agreements[Stage(self._stage or 0)]
+        return (agreement.awaited(self._away) if agreement.entered else self._lacking()) - {self._me}
+
+    def _missed(self) -> None:
+        """Who is missing from what was decided is not waited for, until it is heard again."""
+        self._away |= set(range(len(self._terms.cell))) - self._record.members - {self._me}
+
+    def _verified(self, author: int, statement: bytes, signature: bytes) -> bool:
+        return self._notary.verify(self._terms.cell[author], statement, signature)

@@ -1,0 +1,418 @@
+"""Masked rounds in virtual time: exact sums, dropouts at every wave, and never both kinds of shares of anybody."""
+
+import random
+from dataclasses import replace
+from itertools import combinations
+
+import numpy as np
+import pytest
+
+from consensus.effects import Heard, Send, Tick, WakeAt
+from consensus.encrypted_messages import pack_counted, unpack_counted
+from consensus.errors import PlanError, RemoteFault
+from consensus.masked_messages import Dealt, Decided, Hello, Lacking, Masked, Report, Revealed, Stage, Summed
+from consensus.masked_round import MaskedRound
+from consensus.masked_states import State
+from consensus.masked_terms import MaskedTerms, mutual
+from consensus.signer import Signer
+from crypto.fixedpoint import FixedPoint
+from crypto.masks import SHARE_BYTES
+from tests.consensus.secret_cell import Cell, Weather, identities, verifying
+
+DEADLINE_S = 10.0
+SIZE = 23
+FIXED = FixedPoint(scale=2.0**20, clip=32.0, members=16)
+
+
+def terms_of(people, number=0, **more):
+    more = {"size": SIZE, "deadline_s": DEADLINE_S, "fixed": FIXED, "tolerated": 1, **more}
+    return MaskedTerms(cell=tuple(one.peer_id for one in people), number=number, **more)
+
+
+def machine_of(one, terms, vector, **more):
+    rng = random.Random(one.peer_id)
+    return MaskedRound(one.peer_id, terms, vector, Signer(one.sign, verifying, rng.randbytes), **more)
+
+
+def run(members=5, number=0, seed=0, weather=Weather(), tamper=None, **more):  # noqa: B008
+    people = identities(members)
+    terms = terms_of(people, number, **more)
+    values = np.random.default_rng(1).normal(size=(members, terms.size)).astype(np.float32)
+    rows = dict(zip(terms.cell, values, strict=True))
+    cell = Cell(people, lambda one: machine_of(one, terms, rows[one.peer_id]), seed, weather, tamper)
+    cell.words = {peer: machine._words for peer, machine in zip(terms.cell, cell.machines, strict=True)}
+    return cell.run(), terms
+
+
+def check(cell, terms):
+    """What holds whatever the network does."""
+    assert max((len(getattr(message, "body", b"")) for *_, message in cell.sent), default=0) <= terms.max_body
+    means = {outcome.mean.tobytes() for outcome in cell.outcomes.values() if outcome.mean is not None}
+    assert len(means) <= 1
+    for index, outcome in cell.outcomes.items():
+        assert (outcome.mean is None) == (outcome.void is not None)
+        assert cell.closed_at[index] <= 9 * DEADLINE_S + 1
+        if outcome.mean is not None:
+            assert len(outcome.accepted) >= terms.least
+            total = np.sum([cell.words[peer] for peer in outcome.accepted], axis=0, dtype=np.uint32)
+            assert np.array_equal(outcome.mean, terms.decode(total, outcome.accepted))
+            assert not outcome.mean.flags.writeable
+    either_or(cell)
+
+
+def either_or(cell, liar=None):
+    """Nobody signs two revelations that differ, and so reveals one kind of share of each member."""
+    said = {}
+    for sender, _, message in cell.sent:
+        if isinstance(message, Revealed) and sender != liar:
+            said.setdefault(sender, set()).add((message.members, bytes(message.body)))
+    assert all(len(different) == 1 for different in said.values())
+
+
+# -- sums
+
+
+@pytest.mark.parametrize("members", [3, 4, 5, 8, 13])
+def test_a_round_is_the_exact_sum(members):
+    cell, terms = run(members, size=101)
+    check(cell, terms)
+    assert [outcome.accepted for outcome in cell.outcomes.values()] == [terms.cell] * members
+    assert not cell.faults
+    assert max(cell.closed_at.values()) < DEADLINE_S
+
+
+def test_the_mean_is_that_of_the_vectors():
+    people = identities(4)
+    weights = dict(zip((one.peer_id for one in people), (0.1, 0.2, 0.3, 0.4), strict=True))
+    cell, _ = run(4, weights=weights)
+    values = np.random.default_rng(1).normal(size=(4, SIZE)).astype(np.float32)
+    expected = sum(values[i] * weights[one.peer_id] for i, one in enumerate(people))
+    assert np.abs(cell.outcomes[0].mean - expected).max() < 4 * 2.0**-20
+
+
+def test_what_it_costs_is_a_ring_all_reduce_and_one_fragment():
+    members, size = 8, 80_000
+    cell, _ = run(members, size=size)
+    sent = sum(len(message.body) for _, _, message in cell.sent if isinstance(message, Masked | Summed))
+    rest = sum(len(message.body) for _, _, message in cell.sent if isinstance(message, Hello | Dealt | Revealed))
+    ring = 2 * (members - 1) / members * 4 * size
+    assert sent / members / ring == pytest.approx(1 + 1 / (2 * (members - 1)))
+    assert rest / members < 5000
+
+
+def test_masked_words_say_nothing_by_themselves():
+    cell, terms = run(5, size=50_000)
+    for sender, _, message in cell.sent:
+        if isinstance(message, Masked):
+            words = np.frombuffer(message.body, "<u4")
+            start, end = terms.edges(5)[message.fragment]
+            plain = cell.words[terms.cell[sender]][start:end]
+            assert np.mean(words == plain) < 0.001
+            assert abs(np.mean(words >> np.uint32(31)) - 0.5) < 0.03  # updates are small: their top bits are not
+
+
+# -- dropouts
+
+
+@pytest.mark.parametrize("announced", [True, False])
+@pytest.mark.parametrize("at", [0.0, 0.2, 0.35, 0.5, 0.65, 0.8, 0.95, 1.1, 1.3, 1.5])
+@pytest.mark.parametrize("victim", [1, 4])
+def test_one_dropout_at_any_moment_costs_itself(victim, at, announced):
+    cell, terms = run(6, number=0, weather=Weather(crashes={victim: at}, announced=announced), seed=int(100 * at))
+    check(cell, terms)
+    assert set(range(6)) - {victim} <= cell.outcomes.keys()
+    assert all(outcome.mean is not None for outcome in cell.outcomes.values())
+    assert len({outcome.accepted for outcome in cell.outcomes.values()}) == 1
+
+
+@pytest.mark.parametrize("kind", [Hello, Dealt, Report, Masked, Revealed, Summed])
+@pytest.mark.parametrize("sent", [0, 1, 2, 3])
+def test_a_member_that_dies_in_the_middle_of_a_wave_costs_itself(kind, sent):
+    """It sends so many messages of one kind, and nothing after that."""
+    count = 0
+
+    def tamper(sender, receiver, message):
+        nonlocal count
+        if sender != 3:
+            return message
+        if isinstance(message, kind) or count > sent:
+            count += 1
+        return None if count > sent else message
+
+    cell, terms = run(6, tamper=tamper)
+    check(cell, terms)
+    assert all(cell.outcomes[index].mean is not None for index in range(6) if index != 3)
+
+
+@pytest.mark.parametrize("at", [0.2, 0.5, 0.8, 1.1, 1.4])
+def test_without_its_coordinator_a_round_is_void_or_decided(at):
+    cell, terms = run(5, number=0, weather=Weather(crashes={0: at}, announced=False))
+    check(cell, terms)
+    assert set(range(1, 5)) <= cell.outcomes.keys()
+
+
+@pytest.mark.parametrize("pair", list(combinations([1, 2, 3, 4], 2)))
+def test_two_dropouts_between_roster_and_acceptance_are_unmasked(pair):
+    """Their masks are in the words of the others, and come off."""
+
+    def tamper(sender, receiver, message):
+        return None if sender in pair and isinstance(message, Masked | Report | Revealed | Summed) and (
+            not isinstance(message, Report) or message.stage == Stage.MASKED
+        ) else message
+
+    cell, terms = run(7, tamper=tamper)
+    check(cell, terms)
+    rest = tuple(peer for index, peer in enumerate(terms.cell) if index not in pair)
+    assert all(cell.outcomes[index].accepted == rest for index in range(7) if index not in pair)
+    kinds = [message for _, _, message in cell.sent if isinstance(message, Revealed)]
+    assert {unpack_counted(terms.cell, message.members) for message in kinds} == {rest}
+
+
+@pytest.mark.parametrize("seed", range(30))
+def test_foul_weather_makes_a_round_smaller_or_void(seed):
+    weather = Weather(
+        loss=0.04, repeat=0.2, latency_s=3.0, job_s=2.0,
+        outages=((1.0, 12.0, seed % 6),), crashes={(seed + 3) % 6: 5.0 + seed},
+    )  # fmt: skip
+    cell, terms = run(6, seed=seed, number=seed, weather=weather)
+    assert not cell.faults
+    check(cell, terms)
+
+
+def test_too_few_members_void_a_round():
+    cell, terms = run(5, tolerated=2, weather=Weather(crashes={1: 0.0, 2: 0.0}))
+    check(cell, terms)
+    assert terms.least == 4
+    assert all(outcome.void for outcome in cell.outcomes.values())
+    assert not any(outcome.exposed for outcome in cell.outcomes.values())
+
+
+# -- either or
+
+
+def signed(people, terms, index, message):
+    return machine_of(people[index], terms, np.zeros(terms.size, np.float32))._voice.signed(message)
+
+
+def test_a_coordinator_that_decides_twice_gets_one_kind_of_share():
+    people = identities(6)
+    terms = terms_of(people)
+    both = []
+
+    def tamper(sender, receiver, message):
+        if isinstance(message, Decided) and message.stage == Stage.MASKED and receiver == 1:
+            both.append(message)
+        return message
+
+    cell, terms = run(6, tamper=tamper)
+    one = cell.machines[1]
+    assert both
+    without = pack_counted(terms.cell, terms.cell[:-1])
+    # Again, with the round replayed up to the first decision:
+    cell = replay(people, terms, until=Revealed)
+    second = signed(people, terms, 0, Decided(0, Stage.MASKED, without, b""))
+    with pytest.raises(RemoteFault, match="second decision"):
+        cell.machines[1].receive(Heard(terms.cell[0], second), cell.now)
+    effects = cell.machines[1].receive(Tick(), cell.now)
+    assert not any(isinstance(effect, Send) and isinstance(effect.message, Revealed) for effect in effects)
+    assert not cell.machines[1]._secrets.held  # what was not revealed is gone
+    assert one.outcome.mean is not None
+
+
+def replay(people, terms, until):
+    """A round that stops as soon as member 1 has sent a message of kind `until`."""
+    values = np.ones(terms.size, np.float32)
+    cell = Cell(people, lambda one: machine_of(one, terms, values))
+
+    def tamper(sender, receiver, message):
+        if sender == 1 and isinstance(message, until):
+            cell._heap.clear()
+            raise StopIteration
+        return message
+
+    cell.tamper = tamper
+    with pytest.raises(StopIteration):
+        cell.run()
+    return cell
+
+
+def test_two_faced_decisions_do_not_give_both_secrets_of_a_member():
+    """To half of the members it counts, to the other half it does not: neither half is enough."""
+    people = identities(6)
+    terms = terms_of(people)
+    target = terms.cell[3]
+
+    def tamper(sender, receiver, message):
+        if isinstance(message, Decided) and message.stage == Stage.MASKED and receiver % 2:
+            members = [peer for peer in terms.cell if peer != target]
+            return signed(people, terms, 0, replace(message, members=pack_counted(terms.cell, members)))
+        return message
+
+    cell, terms = run(6, tamper=tamper)
+    kinds = {True: set(), False: set()}
+    for sender, _, message in cell.sent:
+        if isinstance(message, Revealed):
+            kinds[target in unpack_counted(terms.cell, message.members)].add(sender)
+    assert not kinds[True] & kinds[False]
+    reached = [len(revealing - {0}) + terms.tolerated >= terms.threshold for revealing in kinds.values()]
+    assert kinds[True]
+    assert kinds[False]
+    assert sum(reached) <= 1  # with the coordinator's own word as that of a colluder
+    either_or(cell)
+    assert all(outcome.mean is None for outcome in cell.outcomes.values())
+
+
+@pytest.mark.parametrize(("members", "tolerated"), [(m, t) for m in range(3, 30) for t in range(m - 1)])
+def test_no_two_quorums_without_an_honest_member_in_both(members, tolerated):
+    terms = None
+    try:
+        terms = terms_of(identities(members)[:members], tolerated=tolerated, fixed=replace(FIXED, members=30), size=64)
+    except PlanError:
+        assert (members + tolerated) // 2 + 1 > members or tolerated + 2 > members
+    else:
+        assert 2 * terms.threshold - members > tolerated
+        assert terms.least >= tolerated + 2
+
+
+# -- lies
+
+
+@pytest.mark.parametrize("kind", [Hello, Report, Decided, Masked, Revealed, Summed])
+@pytest.mark.parametrize("lie", ["unsigned", "short", "bits"])
+def test_who_sends_what_no_honest_member_sends_is_named(kind, lie):
+    people = identities(6)
+    terms = terms_of(people)
+    liar = 0 if kind is Decided else 2
+
+    def tamper(sender, receiver, message):
+        if sender != liar or not isinstance(message, kind):
+            return message
+        if lie == "unsigned":
+            return replace(message, signature=bytes(64))
+        if lie == "short" and hasattr(message, "body"):
+            return signed(people, terms, liar, replace(message, body=bytes(message.body)[:-1]))
+        if lie == "bits" and hasattr(message, "members"):
+            return signed(people, terms, liar, replace(message, members=b"\xff" * 32))
+        return message
+
+    cell, terms = run(6, tamper=tamper)
+    check(cell, terms)
+    assert {fault.culprit for _, fault in cell.faults} <= {terms.cell[liar]}
+    if lie == "unsigned" or (lie == "short" and hasattr(kind, "body")):
+        assert cell.faults
+    assert set(range(6)) <= cell.outcomes.keys() | {liar}
+
+
+def test_a_wrong_share_voids_the_round_rather_than_giving_a_wrong_sum():
+    people = identities(5)
+    terms = terms_of(people)
+
+    def tamper(sender, receiver, message):
+        if sender == 1 and isinstance(message, Revealed):
+            body = bytearray(message.body)
+            body[SHARE_BYTES * 2] ^= 1
+            return signed(people, terms, 1, replace(message, body=bytes(body)))
+        return message
+
+    cell, terms = run(5, tamper=tamper)
+    check(cell, terms)
+    for outcome in cell.outcomes.values():
+        assert outcome.mean is None or np.isfinite(outcome.mean).all()
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_messages_of_garbage_raise_remote_fault_and_nothing_else(seed):
+    """Signed by their sender, with fields as the wire lets through, at any moment of a round."""
+    people, rng = identities(5), random.Random(seed)
+    terms = terms_of(people)
+
+    def garbage():
+        bits = rng.choice([bytes(32), b"\x1f" + bytes(31), rng.randbytes(32), b"\x0f" + bytes(31)])
+        body = rng.randbytes(rng.choice([0, 1, 4, 16, 20, 82, 96, SHARE_BYTES * 5]))
+        stage, fragment = rng.randrange(2), rng.randrange(256)
+        return rng.choice([
+            Lacking(0, bits, b""),
+            Hello(0, b"", body), Dealt(0, body), Report(0, stage, bits, b""), Decided(0, stage, bits, b""),
+            Masked(0, fragment % 7, bits, b"", body), Revealed(0, bits, b"", body),
+            Summed(0, fragment, bits, b"", body),
+        ])  # fmt: skip
+
+    def tamper(sender, receiver, message):
+        if sender == seed % 5 and rng.random() < 0.4:
+            lie = garbage()
+            return lie if isinstance(lie, Dealt) else signed(people, terms, sender, lie)
+        return message
+
+    cell, terms = run(5, tamper=tamper)
+    assert {fault.culprit for _, fault in cell.faults} <= {terms.cell[seed % 5]}
+    assert len(cell.outcomes) == 5
+    either_or(cell, liar=seed % 5)
+
+
+def test_a_lie_that_came_early_does_not_swallow_what_a_decision_asks_for():
+    people = identities(6)
+    terms = terms_of(people)
+    rows = np.ones(terms.size, np.float32)
+    cell = Cell(people, lambda one: machine_of(one, terms, rows))
+    everybody = pack_counted(terms.cell, terms.cell)
+    for lie in (Masked(0, 1, everybody, b"", b"x"), Revealed(0, everybody, b"", b"x")):
+        cell._at(0.4, lambda lie=lie: cell._post(2, 1, signed(people, terms, 2, lie)))
+    cell.run()
+    assert len(cell.outcomes) == 6
+    assert cell.outcomes[1].mean is not None
+    assert [culprit.peer for culprit in cell.outcomes[1].culprits] == [terms.cell[2]]
+
+
+# -- the machine alone
+
+
+def test_time_alone_ends_a_round():
+    people = identities(4)
+    for one in people:
+        machine = machine_of(one, terms_of(people), np.ones(SIZE, np.float32))
+        effects, now = machine.start(100.0), 100.0
+        while machine.outcome is None:
+            wake = [effect.time for effect in effects if isinstance(effect, WakeAt)]
+            assert wake
+            now = wake[-1]
+            effects = machine.receive(Tick(), now)
+        assert now <= 100 + 9 * DEADLINE_S
+        assert not machine.outcome.exposed
+        with pytest.raises(RuntimeError):
+            machine.start(now)
+
+
+def test_secrets_end_with_the_round():
+    cell, _ = run(4)
+    for machine in cell.machines:
+        assert machine._state is State.CLOSED
+        assert not machine._secrets.held
+        assert not machine._opening._revealed
+
+
+def test_mutual_members_have_each_other():
+    rng = random.Random(0)
+    for _ in range(200):
+        names = "abcdefgh"[: rng.randint(1, 8)]
+        seen = {a: {b for b in names if a == b or rng.random() < 0.8} for a in names}
+        kept = mutual(seen)
+        assert all(b in seen[a] for a in kept for b in kept)
+        assert kept or not names
+    assert mutual({"a": "abc", "b": "abc", "c": "abc"}) == ("a", "b", "c")
+    assert mutual({"a": "abc", "b": "abc", "c": "c"}) == ("a", "b")
+
+
+@pytest.mark.parametrize("bad", [
+    {"size": 3}, {"deadline_s": 0.0}, {"number": -1}, {"tolerated": -1}, {"tolerated": 3}, {"weights": {"x": 1.0}},
+    {"fixed": FixedPoint(2.0**10, 1.0, 3)},
+])  # fmt: skip
+def test_terms_outside_a_bound_are_refused(bad):
+    with pytest.raises(PlanError):
+        terms_of(identities(4), **bad)
+
+
+def test_a_vector_that_cannot_be_carried_is_refused_at_once():
+    people = identities(4)
+    for bad in (np.full(SIZE, np.nan, np.float32), np.zeros(SIZE + 1, np.float32), np.zeros(SIZE)):
+        with pytest.raises(ValueError):  # noqa: PT011 - of several kinds
+            machine_of(people[0], terms_of(people), bad)

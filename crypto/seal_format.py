@@ -92,9 +92,7 @@ class Layout:
 
     def _prefix(self, transformed: bool, scale: float, *moduli: int) -> bytes:
         count = POLYNOMIALS * DEGREE * len(moduli)
-        members = _MEMBERS.pack(
-            self.parameters_id(*moduli), transformed, POLYNOMIALS, DEGREE, len(moduli), scale, 1
-        )
+        members = _MEMBERS.pack(self.parameters_id(*moduli), transformed, POLYNOMIALS, DEGREE, len(moduli), scale, 1)
         array = _HEADER.pack(_MAGIC, _HEADER_BYTES, _MAJOR, _MINOR, _PLAIN, 0, _HEADER_BYTES + 8 + 8 * count)
         return members + array + struct.pack("<Q", count)
 

@@ -156,9 +156,13 @@ def test_two_dropouts_between_roster_and_acceptance_are_unmasked(pair):
     """Their masks are in the words of the others, and come off."""
 
     def tamper(sender, receiver, message):
-        return None if sender in pair and isinstance(message, Masked | Report | Revealed | Summed) and (
-            not isinstance(message, Report) or message.stage == Stage.MASKED
-        ) else message
+        return (
+            None
+            if sender in pair
+            and isinstance(message, Masked | Report | Revealed | Summed)
+            and (not isinstance(message, Report) or message.stage == Stage.MASKED)
+            else message
+        )
 
     cell, terms = run(7, tamper=tamper)
     check(cell, terms)

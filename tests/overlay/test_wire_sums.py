@@ -25,9 +25,7 @@ values = {
     "body": st.binary(max_size=300),
     "vector": st.integers(0, 50).map(lambda size: np.arange(size, dtype=np.float32)),
 }
-messages = st.one_of(
-    [st.builds(kind, **{item.name: values[item.name] for item in fields(kind)}) for kind in SUM_KINDS]
-)
+messages = st.one_of([st.builds(kind, **{item.name: values[item.name] for item in fields(kind)}) for kind in SUM_KINDS])
 ONE_OF_EACH = [
     RoundKey(1, bytes(64), b"key"), Ciphertext(1, bytes(32), bytes(64), b"body"), Total(1, bytes(32), bytes(64), b"x"),
     Opened(1, bytes(32), bytes(64), np.ones(3, np.float32)), Hello(1, bytes(64), b"keys"), Dealt(1, b"box"),

@@ -7,10 +7,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from consensus.encrypted_messages import EncryptedMessage
 from consensus.messages import Contribution, Vector
+from consensus.private_messages import PrivateMessage
+from consensus.private_outcome import PrivateOutcome
 from crypto.identity import PeerId
 
-RoundMessage = Contribution
+RoundMessage = Contribution | PrivateMessage | EncryptedMessage
 """What members of a committee say to each other."""
 
 
@@ -82,7 +85,7 @@ class WakeAt:
 class Close:
     """The round is over."""
 
-    outcome: Outcome
+    outcome: Outcome | PrivateOutcome
 
 
 Effect = Send | WakeAt | Close

@@ -110,8 +110,10 @@ class Round:
         """
         effects: list[Effect] = []
         match event:
-            case Heard(peer, message):
+            case Heard(peer, Contribution() as message):
                 self._hear(peer, message)
+            case Heard():
+                pass  # of another kind of round
             case Up(peer):
                 if not self._tally.missed(peer):  # it had its deadline; from now on only its word counts
                     self._away.discard(peer)

@@ -13,7 +13,7 @@ into its own, once, and leaves as a read-only view. Whatever bytes come in, `Dec
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -21,6 +21,9 @@ import msgpack
 import numpy as np
 
 from consensus.messages import Contribution
+from consensus.private_messages import PrivateMessage
+from overlay.wire_kinds import Kind, blob, integer, quote
+from overlay.wire_private import PRIVATE_KINDS
 
 VERSION: Final = 1
 DIGEST_BYTES: Final = 32
@@ -72,7 +75,7 @@ class Pong:
     nonce: int
 
 
-Message = Greeting | Ping | Pong | Contribution
+Message = Greeting | Ping | Pong | Contribution | PrivateMessage
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,51 +86,9 @@ class Limits:
     max_body: int = 64 * 2**20
 
 
-_Check = Callable[[Any], None]
-
-
-@dataclass(frozen=True, slots=True)
-class _Kind:
-    """How one message type travels. `pack` and `unpack` see header values that passed `fields`."""
-
-    name: str
-    fields: Mapping[str, _Check]
-    pack: Callable[[Any], tuple[dict[str, Any], memoryview]]
-    unpack: Callable[[Mapping[str, Any], memoryview], Message]
-    item_bytes: int = 0
-    """The body is a multiple of this; 0: there is none."""
-
-    def check(self, header: Mapping[Any, Any], body_bytes: int) -> None:
-        """Raise `ValueError` unless `header` (without "kind") has the fields of this kind and they fit the body."""
-        if header.keys() != self.fields.keys():
-            expected, got = ", ".join(self.fields), _quote(list(header))
-            raise ValueError(f"{self.name} has the fields {expected}; got {got}")
-        for key, check in self.fields.items():
-            try:
-                check(header[key])
-            except ValueError as error:
-                raise ValueError(f"{self.name}.{key} {error}") from None
-        if body_bytes % self.item_bytes if self.item_bytes else body_bytes:
-            raise ValueError(f"{self.name} cannot have a body of {body_bytes} bytes (items of {self.item_bytes})")
-
-
-def _integer(high: int) -> _Check:
-    def check(value: object) -> None:
-        # `type is`, for a bool is an int to isinstance.
-        if type(value) is not int or not 0 <= value <= high:
-            raise ValueError(f"must be an integer from 0 to {high}, got {_quote(value)}")
-
-    return check
-
-
-def _digest(value: object) -> None:
-    if type(value) is not bytes or len(value) != DIGEST_BYTES:
-        raise ValueError(f"must be {DIGEST_BYTES} bytes, got {_quote(value)}")
-
-
 def _float32(value: object) -> None:
     if value != "float32":
-        raise ValueError(f"must be 'float32', got {_quote(value)}")
+        raise ValueError(f"must be 'float32', got {quote(value)}")
 
 
 def _pack_contribution(message: Contribution) -> tuple[dict[str, Any], memoryview]:
@@ -145,34 +106,35 @@ def _unpack_contribution(header: Mapping[str, Any], body: memoryview) -> Contrib
 
 _NO_BODY = memoryview(b"")
 
-_KINDS: Final[Mapping[type[Any], _Kind]] = {
-    Greeting: _Kind(
+_KINDS: Final[Mapping[type[Any], Kind]] = {
+    Greeting: Kind(
         "greeting",
-        {"swarm": _digest, "layout": _digest},
+        {"swarm": blob(DIGEST_BYTES), "layout": blob(DIGEST_BYTES)},
         lambda m: ({"swarm": m.swarm, "layout": m.layout}, _NO_BODY),
         lambda header, _: Greeting(header["swarm"], header["layout"]),
     ),
-    Ping: _Kind(
+    Ping: Kind(
         "ping",
-        {"nonce": _integer(MAX_NONCE)},
+        {"nonce": integer(MAX_NONCE)},
         lambda m: ({"nonce": m.nonce}, _NO_BODY),
         lambda header, _: Ping(header["nonce"]),
     ),
-    Pong: _Kind(
+    Pong: Kind(
         "pong",
-        {"nonce": _integer(MAX_NONCE)},
+        {"nonce": integer(MAX_NONCE)},
         lambda m: ({"nonce": m.nonce}, _NO_BODY),
         lambda header, _: Pong(header["nonce"]),
     ),
-    Contribution: _Kind(
+    Contribution: Kind(
         "contribution",
-        {"round": _integer(MAX_ROUND), "phase": _integer(MAX_PHASE), "dtype": _float32},
+        {"round": integer(MAX_ROUND), "phase": integer(MAX_PHASE), "dtype": _float32},
         _pack_contribution,
         _unpack_contribution,
         item_bytes=_FLOAT32.itemsize,
     ),
+    **PRIVATE_KINDS,
 }
-_BY_NAME: Final[Mapping[str, _Kind]] = {kind.name: kind for kind in _KINDS.values()}
+_BY_NAME: Final[Mapping[str, Kind]] = {kind.name: kind for kind in _KINDS.values()}
 
 
 def encode(message: Message) -> tuple[bytes, memoryview]:
@@ -225,7 +187,7 @@ class Decoder:
 
     def _begin(self) -> None:
         self._head = bytearray()
-        self._kind: _Kind | None = None  # known while a body is under way
+        self._kind: Kind | None = None  # known while a body is under way
         self._header: Mapping[str, Any] = {}
         self._body = _NO_BODY
         self._wanted = _PREFIX.size
@@ -259,7 +221,7 @@ class Decoder:
 
     def _check_prefix(self, magic: bytes, version: int, header_bytes: int, body_bytes: int) -> None:
         if magic != _MAGIC:
-            raise WireError(f"not a frame: it begins with {_quote(bytes(magic))} instead of {_MAGIC!r}")
+            raise WireError(f"not a frame: it begins with {quote(bytes(magic))} instead of {_MAGIC!r}")
         if version != VERSION:
             raise WireError(f"wire version {version}, ours is {VERSION}: run the same release on both nodes")
         if not 0 < header_bytes <= self._limits.max_header:
@@ -268,7 +230,7 @@ class Decoder:
             raise WireError(f"a body of {body_bytes} bytes, at most {self._limits.max_body} are allowed")
 
 
-def _parse_header(packed: bytes, body_bytes: int) -> tuple[_Kind, Mapping[str, Any]]:
+def _parse_header(packed: bytes, body_bytes: int) -> tuple[Kind, Mapping[str, Any]]:
     try:
         header = msgpack.unpackb(
             packed,
@@ -289,11 +251,11 @@ def _parse_header(packed: bytes, body_bytes: int) -> tuple[_Kind, Mapping[str, A
     return kind, header
 
 
-def _kind_of(header: object) -> _Kind:
+def _kind_of(header: object) -> Kind:
     name = header.pop("kind", None) if isinstance(header, dict) else None
     kind = _BY_NAME.get(name) if isinstance(name, str) else None
     if kind is None:
-        raise ValueError(f"kind {_quote(name)}, known are {', '.join(_BY_NAME)}")
+        raise ValueError(f"kind {quote(name)}, known are {', '.join(_BY_NAME)}")
     return kind
 
 
@@ -305,12 +267,6 @@ def _flat(pairs: list[tuple[Any, Any]]) -> dict[Any, Any]:
     if dict in map(type, fields.values()):
         raise ValueError("it nests maps")
     return fields
-
-
-def _quote(value: object) -> str:
-    """A peer's value for an error message: on one line and bounded."""
-    text = repr(value)
-    return text if len(text) <= 80 else text[:79] + "…"
 
 
 def _short(digest: bytes) -> str:

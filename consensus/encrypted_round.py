@@ -1,0 +1,404 @@
+"""The homomorphic round: a keeper A reads the sum of what a relay B adds up without being able to read it.
+
+              KEYING ──────────────► AWAITING TOTAL ──► DECRYPTING ─┐
+    keeper      key pair ─► all           ▲                         │ mean ─► all
+                  │                       │ sum                     ▼
+    relay     AWAITING KEY ─► ENCRYPTING ─► GATHERING ─► ADDING ─► AWAITING MEAN ─► CLOSED
+                                              ▲ ciphertext
+    others    AWAITING KEY ─► ENCRYPTING ─────┴──────────────────► AWAITING MEAN ─► CLOSED
+
+The four waves (key, ciphertexts, sum, mean) each end `deadline_s` after the one before, counted from the start. The
+relay adds whoever came, and at least `least`; below that, and wherever keeper or relay are missing, the round is void.
+The keeper adds its own weighted vector to what it has decrypted: it never leaves it in another form than the mean.
+
+Who learns what, if all follow the protocol: A the sum of the others, B nothing beyond the mean, the others the mean.
+A and B together read everybody. What holds only as long as A and B follow the protocol, and is not noticed if they do
+not:
+- A can publish any vector as the mean, and different ones to different members.
+- B can leave members out, count them twice, or add any vector. (So can every member, by what it encrypts: there is no
+  proof of norms in this mode.)
+- B can forward the ciphertext of one member as if it were a sum. A then reads that member, and with A's vector added to
+  it, all do.
+Roles rotate with the number of the round, so that each pair has its turn and no longer. What is noticed is bytes that
+no honest member sends; and every word is signed, so that a contradiction is evidence for those who compare notes.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from enum import Enum, auto
+from typing import TypeAlias, TypeVar, cast
+
+import numpy as np
+
+from consensus.compute import Compute, Computed, Job
+from consensus.effects import Close, Down, Effect, Event, Heard, Send, Tick, Up, WakeAt
+from consensus.encrypted_messages import (
+    Ciphertext,
+    EncryptedMessage,
+    Opened,
+    RoundKey,
+    Total,
+    key_digest,
+    pack_counted,
+    statement,
+    unpack_counted,
+)
+from consensus.encrypted_terms import Add, Decrypt, Encrypt, EncryptedTerms, MakeKeys
+from consensus.errors import RemoteFault
+from consensus.messages import Vector
+from consensus.private_outcome import Culprit, PrivateOutcome
+from crypto.homomorphic import KeyPair
+from crypto.homomorphic_errors import HomomorphicError
+from crypto.identity import PeerId
+
+EncryptedEvent: TypeAlias = Event | Computed
+EncryptedEffect: TypeAlias = Effect | Compute
+_Signed = TypeVar("_Signed", RoundKey, Ciphertext, Total, Opened)
+
+
+class _State(Enum):
+    NEW = auto()
+    KEYING = auto()
+    AWAITING_KEY = auto()
+    ENCRYPTING = auto()
+    GATHERING = auto()
+    ADDING = auto()
+    AWAITING_TOTAL = auto()
+    DECRYPTING = auto()
+    AWAITING_MEAN = auto()
+    CLOSED = auto()
+
+
+_WAVES: Mapping[_State, int] = {
+    _State.KEYING: 1,
+    _State.AWAITING_KEY: 2,  # a late key is a key, as long as the relay gathers
+    _State.ENCRYPTING: 4,
+    _State.GATHERING: 2,
+    _State.ADDING: 4,
+    _State.AWAITING_TOTAL: 3,
+    _State.DECRYPTING: 4,
+    _State.AWAITING_MEAN: 4,
+}
+"""How many deadlines after the start a state ends at the latest."""
+_NOTHING: Vector = np.empty(0, dtype=np.float32)
+
+
+@dataclass(frozen=True, slots=True)
+class Signer:
+    """How the round signs as `me`, and checks what the others signed; `randbytes` is cryptographic."""
+
+    sign: Callable[[bytes], bytes]
+    verify: Callable[[PeerId, bytes, bytes], bool]
+    randbytes: Callable[[int], bytes]
+
+
+class EncryptedRound:
+    """The part of member `me` in one round; its vector float32 (d,) is read from until the round is closed.
+
+    `absent` are not waited for, and without keeper or relay the round is void at once. Raises `ValueError` for a vector
+    that the scheme cannot carry.
+    """
+
+    def __init__(
+        self, me: PeerId, terms: EncryptedTerms, vector: Vector, signer: Signer, absent: Collection[PeerId] = ()
+    ) -> None:
+        if me not in terms.cell or vector.shape != (terms.size,):
+            raise ValueError(f"round {terms.number}: {me} has a vector {vector.shape}, expected ({terms.size},)")
+        self._seed = signer.randbytes(32)
+        terms.scheme.encode(vector, terms.weight(me), self._seed)  # refused here, and not in the middle of the round
+        self.number = terms.number
+        self.outcome: PrivateOutcome | None = None
+        self._me, self._terms, self._vector, self._signer = me, terms, vector, signer
+        self._state = _State.NEW
+        self._started_at = math.nan
+        self._away = set(absent)
+        self._hopeless = set(absent)  # who goes later may come back in time
+        self._culprits: dict[PeerId, str] = {}
+        self._ticket = 0
+        self._next: Callable[[object], list[EncryptedEffect]] | None = None
+        self._said: dict[PeerId, list[EncryptedMessage]] = {peer: [] for peer in terms.cell if peer != me}
+        self._pair: KeyPair | None = None
+        self._key: RoundKey | None = None
+        self._ciphertexts: dict[PeerId, Ciphertext] = {}
+        self._own: Ciphertext | None = None
+        self._packed = b""
+        self._total: Total | None = None
+        self._exposed = False
+
+    @property
+    def awaited(self) -> tuple[PeerId, ...]:
+        """Whom the present state waits for, sorted."""
+        match self._state:
+            case _State.GATHERING:
+                awaited = set(self._terms.cell) - {self._terms.keeper, self._me} - self._ciphertexts.keys()
+            case _:
+                awaited = {peer for peer in (self._needed(),) if peer is not None}
+        return tuple(sorted(awaited - self._away - self._culprits.keys()))
+
+    def start(self, now: float) -> list[EncryptedEffect]:
+        """Begin; `now` in seconds on the clock that `receive` will show. Raises `RuntimeError` the second time."""
+        if self._state is not _State.NEW:
+            raise RuntimeError(f"round {self.number} was started before")
+        self._started_at = now
+        if self._me == self._terms.keeper:
+            self._state = _State.KEYING
+            effects = self._compute(MakeKeys(self._terms.scheme), self._announce)
+        else:
+            self._state = _State.AWAITING_KEY
+            effects = []
+        return [*effects, *self._advance(now), *self._alarm()]
+
+    def receive(self, event: EncryptedEvent, now: float) -> list[EncryptedEffect]:
+        """What to do about `event`.
+
+        Raises `RemoteFault` for what no honest member sends; nothing of the culprit counts from then on. A `Tick` after
+        it saves the wait for a deadline, where the culprit alone was awaited. What comes before the start is for the
+        caller to keep: `RuntimeError`.
+        """
+        if self._state is _State.NEW:
+            raise RuntimeError(f"round {self.number} has not started: keep {type(event).__name__} until it has")
+        effects: list[EncryptedEffect] = []
+        before = self._state
+        match event:
+            case Heard(peer, message):
+                effects = self._hear(peer, message)
+            case Computed(ticket, result):
+                effects = self._computed(ticket, result)
+            case Up(peer):
+                self._away.discard(peer)
+                self._hopeless.discard(peer)
+                effects = [Send(peer, message) for message in self._said.get(peer, ())]
+            case Down(peer):
+                self._away.add(peer)
+            case Tick():
+                pass
+        effects += self._advance(now)
+        return [*effects, *self._alarm()] if self._state is not before else effects
+
+    # --- time -----------------------------------------------------------------------------------------------------
+
+    def _alarm(self) -> list[EncryptedEffect]:
+        return [WakeAt(self._deadline())] if self._state is not _State.CLOSED else []
+
+    def _deadline(self) -> float:
+        return self._started_at + _WAVES[self._state] * self._terms.deadline_s
+
+    def _advance(self, now: float) -> list[EncryptedEffect]:
+        """Leave the present state if its wait is over."""
+        if self._state is _State.CLOSED:
+            return []
+        late = now >= self._deadline()
+        if self._state is _State.GATHERING and 1 + len(self._ciphertexts) >= self._terms.least:
+            return self._add() if late or not self.awaited else []
+        if late:
+            return self._void(f"{self._state.name.lower().replace('_', ' ')} took until the deadline")
+        if (peer := self._needed()) in self._hopeless or peer in self._culprits:
+            return self._void(f"there is no round without {peer}")
+        return []
+
+    def _needed(self) -> PeerId | None:
+        """Without whom the present state leads nowhere."""
+        match self._state:
+            case _State.AWAITING_KEY | _State.AWAITING_MEAN:
+                return self._terms.keeper
+            case _State.AWAITING_TOTAL:
+                return self._terms.relay
+        return None
+
+    # --- hearing --------------------------------------------------------------------------------------------------
+
+    def _hear(self, peer: PeerId, message: object) -> list[EncryptedEffect]:
+        if not isinstance(message, EncryptedMessage) or message.round != self.number:
+            return []  # of another round or kind of round
+        if peer not in self._said or peer in self._culprits or self._state is _State.CLOSED:
+            return []
+        terms = self._terms
+        match message:
+            case RoundKey() if peer == terms.keeper and self._state is _State.AWAITING_KEY:
+                return self._hear_key(message)
+            case Ciphertext() if self._me == terms.relay and peer != terms.keeper:
+                return self._hear_ciphertext(peer, message)
+            case Total() if peer == terms.relay and self._state is _State.AWAITING_TOTAL:
+                return self._hear_total(message)
+            case Opened() if peer == terms.keeper:
+                return self._hear_mean(message)
+        return []  # a word that was said before, or to somebody else
+
+    def _judge(self, peer: PeerId, message: EncryptedMessage, check: Callable[[], str | None]) -> None:
+        """Raise `RemoteFault` unless `peer` signed `message` and `check` has nothing to say about it."""
+        if not self._signer.verify(peer, statement(self._terms.context, message), message.signature):
+            reason: str | None = "is not signed by its sender for this round"
+        else:
+            try:
+                reason = check()
+            except HomomorphicError as error:
+                reason = str(error)
+        if reason is not None:
+            self._culprits[peer] = f"{type(message).__name__}: {reason}"
+            raise RemoteFault(peer, f"round {self.number} {type(message).__name__}: {reason}")
+
+    def _hear_key(self, message: RoundKey) -> list[EncryptedEffect]:
+        def check() -> None:
+            self._terms.scheme.check_public(message.body)
+
+        self._judge(self._terms.keeper, message, check)
+        self._key = message
+        self._state = _State.ENCRYPTING
+        weight = self._terms.weight(self._me)
+        job = Encrypt(self._terms.scheme, bytes(message.body), self._vector, weight, self._seed)
+        return self._compute(job, self._encrypted)
+
+    def _hear_ciphertext(self, peer: PeerId, message: Ciphertext) -> list[EncryptedEffect]:
+        if self._state not in (_State.AWAITING_KEY, _State.ENCRYPTING, _State.GATHERING) or peer in self._ciphertexts:
+            return []
+
+        def check() -> None:
+            self._terms.scheme.check_body(message.body, self._terms.size)
+
+        self._judge(peer, message, check)
+        self._ciphertexts[peer] = message
+        self._away.discard(peer)
+        self._drop_strays()
+        return []
+
+    def _drop_strays(self) -> None:
+        """Set aside what was encrypted to another key than ours: which of keeper and member lied, we cannot tell."""
+        if self._key is None:
+            return
+        key = key_digest(self._key.body)
+        strays = {peer for peer, message in self._ciphertexts.items() if message.key != key}
+        for peer in strays:
+            del self._ciphertexts[peer]
+        self._away |= strays
+
+    def _hear_total(self, message: Total) -> list[EncryptedEffect]:
+        def check() -> str | None:
+            counted = self._counted(message.counted)
+            if self._me in counted or len(counted) < self._terms.least or self._terms.relay not in counted:
+                return f"counts {len(counted)} members, expected {self._terms.least} or more, the relay and not us"
+            self._terms.scheme.check_body(message.body, self._terms.size)
+            return None
+
+        self._judge(self._terms.relay, message, check)
+        self._total = message
+        self._state = _State.DECRYPTING
+        secret = cast(KeyPair, self._pair).secret
+        return self._compute(
+            Decrypt(self._terms.scheme, secret, bytes(message.body), self._terms.size), self._decrypted
+        )
+
+    def _hear_mean(self, message: Opened) -> list[EncryptedEffect]:
+        def check() -> str | None:
+            counted = self._counted(message.counted)
+            vector = message.vector
+            if not counted and not vector.size:
+                return None
+            if self._terms.keeper not in counted or len(counted) <= self._terms.least:
+                return f"counts {len(counted)} members, expected more than {self._terms.least} and the keeper"
+            if vector.dtype != np.float32 or vector.shape != (self._terms.size,) or not np.isfinite(vector).all():
+                return f"a vector {vector.shape} {vector.dtype}, expected finite float32 ({self._terms.size},)"
+            return None
+
+        self._judge(self._terms.keeper, message, check)
+        if not message.vector.size:
+            return self._void("the keeper got no sum")
+        return self._close(message.vector, self._counted(message.counted), None)
+
+    def _counted(self, packed: bytes) -> tuple[PeerId, ...]:
+        counted = unpack_counted(self._terms.cell, packed)
+        if counted is None:
+            raise HomomorphicError("counts members that the cell does not have")
+        return counted
+
+    # --- doing ----------------------------------------------------------------------------------------------------
+
+    def _compute(self, job: Job, then: Callable[[object], list[EncryptedEffect]]) -> list[EncryptedEffect]:
+        self._ticket += 1
+        self._next = then
+        return [Compute(self._ticket, job)]
+
+    def _computed(self, ticket: int, result: object) -> list[EncryptedEffect]:
+        if ticket != self._ticket or self._next is None or self._state is _State.CLOSED:
+            return []
+        then, self._next = self._next, None
+        return then(result)
+
+    def _announce(self, result: object) -> list[EncryptedEffect]:
+        self._pair = cast(KeyPair, result)
+        self._state = _State.AWAITING_TOTAL
+        return self._say(self._said, RoundKey(self.number, b"", self._pair.public))
+
+    def _encrypted(self, result: object) -> list[EncryptedEffect]:
+        key = key_digest(cast(RoundKey, self._key).body)
+        ciphertext = self._signed(Ciphertext(self.number, key, b"", cast(bytes, result)))
+        if self._me == self._terms.relay:
+            self._state = _State.GATHERING
+            self._own = ciphertext
+            self._drop_strays()
+            return []
+        self._state = _State.AWAITING_MEAN
+        self._exposed = True
+        return self._say([self._terms.relay], ciphertext)
+
+    def _add(self) -> list[EncryptedEffect]:
+        self._state = _State.ADDING
+        counted = {**self._ciphertexts, self._me: cast(Ciphertext, self._own)}
+        bodies = tuple(bytes(counted[peer].body) for peer in sorted(counted))
+        job = Add(self._terms.scheme, bodies, self._terms.size)
+        self._packed = pack_counted(self._terms.cell, counted)
+        self._ciphertexts.clear()
+        return self._compute(job, self._added)
+
+    def _added(self, result: object) -> list[EncryptedEffect]:
+        self._state = _State.AWAITING_MEAN
+        self._exposed = True
+        return self._say([self._terms.keeper], Total(self.number, self._packed, b"", cast(bytes, result)))
+
+    def _decrypted(self, result: object) -> list[EncryptedEffect]:
+        terms = self._terms
+        counted = (*self._counted(cast(Total, self._total).counted), self._me)
+        own = self._vector.astype(np.float64) * terms.weight(self._me)
+        mean = ((cast(Vector, result) + own) / terms.weight_of(counted)).astype(np.float32)
+        self._exposed = True
+        opened = Opened(self.number, pack_counted(terms.cell, counted), b"", mean)
+        return self._say(self._said, opened) + self._close(mean, tuple(sorted(counted)), None)
+
+    def _say(self, peers: Collection[PeerId], message: _Signed) -> list[EncryptedEffect]:
+        signed = self._signed(message)
+        for peer in peers:
+            self._said[peer].append(signed)
+        return [Send(peer, signed) for peer in sorted(peers)]
+
+    def _signed(self, message: _Signed) -> _Signed:
+        return replace(message, signature=self._signer.sign(statement(self._terms.context, message)))
+
+    # --- the end --------------------------------------------------------------------------------------------------
+
+    def _void(self, why: str) -> list[EncryptedEffect]:
+        effects: list[EncryptedEffect] = []
+        if self._me == self._terms.keeper:  # so that nobody waits for a mean that will not come
+            effects = self._say(self._said, Opened(self.number, pack_counted((), ()), b"", _NOTHING))
+        return effects + self._close(None, (), why)
+
+    def _close(self, mean: Vector | None, accepted: Sequence[PeerId], void: str | None) -> list[EncryptedEffect]:
+        absent = set(self._terms.cell) - set(accepted) - {self._me} if mean is not None else set(self.awaited)
+        self._state = _State.CLOSED
+        self._pair = self._total = None  # the secret key ends with the round
+        self._ciphertexts.clear()
+        if mean is not None:
+            mean.flags.writeable = False
+        self.outcome = PrivateOutcome(
+            number=self.number,
+            mean=mean,
+            accepted=tuple(accepted),
+            culprits=tuple(Culprit(peer, why, proved=False) for peer, why in sorted(self._culprits.items())),
+            absent=tuple(sorted(absent)),
+            void=void,
+            exposed=self._exposed,
+            certificate=(),
+            certified=False,
+        )
+        return [Close(self.outcome)]

@@ -1,0 +1,400 @@
+"""The opening: holders add up their shares over the accepted set, owners decode a part each, everyone checks each part.
+
+The columns of the sum are cut into one run an owner. A holder sends run o of its share of the sum to owner o, signed;
+the owner decodes it and sends it to all, signed. Then each member signs, for every run it was sent, that run's digest
+and four random combinations of the same columns of its own share. The coefficients are drawn from the digest of the run
+(after Fiat and Shamir): a wrong run passes with probability p⁻⁴ < 2⁻¹²³, so that an owner that tries many wrong runs
+gains nothing. The combinations of the holders are decoded and compared with those of the run. Who misses a run, or has
+one that fails, fetches the holders' shares of it and decodes for itself.
+
+A member opens once a round: its statements are about the decision that fixed the accepted set, which is unique.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Collection, Mapping
+from itertools import pairwise
+
+import numpy as np
+
+from consensus.notary import Notary
+from consensus.private_messages import (
+    NIL,
+    Body,
+    BodyError,
+    Fetch,
+    Item,
+    Portion,
+    PortionKind,
+    PrivateMessage,
+    Reader,
+    Stage,
+)
+from consensus.private_terms import PrivateTerms
+from crypto.commitment import digest
+from crypto.decoding import decode, open_shares
+from crypto.field import FieldError, Signed, Vector, inner, require_canonical, to_signed
+from crypto.randomness import SEED_BYTES, Stream
+
+COMBINATIONS = 4
+_WORD = np.dtype("<u4")
+_CHECK = 32 + 4 * COMBINATIONS
+_WAVES = 5
+"""Deadlines until an opening is given up: shares, parts, checks, what failed, the certificate."""
+
+_WRONG_SHARE = "signed a wrong share of the sum"
+
+Outgoing = tuple[int | None, PrivateMessage]
+Name = Callable[[int, str, tuple[Item, ...]], None]
+
+
+class Opening:
+    """Opens one sum. `notary` speaks in the context of the decision on the accepted set."""
+
+    def __init__(
+        self,
+        terms: PrivateTerms,
+        notary: Notary,
+        holders: Collection[int],
+        mine: Vector | None,
+        randbytes: Callable[[int], bytes],
+        name: Name,
+        now: float,
+    ) -> None:
+        """`mine` is our share of the sum (G,), None if we lack a dealer's."""
+        self._terms = terms
+        self._notary = notary
+        self._holders = tuple(sorted(holders))
+        self._mine = mine if notary.me in self._holders else None
+        self._randbytes = randbytes
+        self._name = name
+        self._began = now
+        columns = terms.packing.columns(terms.size)
+        edges = [columns * i // len(self._holders) for i in range(len(self._holders) + 1)]
+        self._runs = {
+            o: slice(first, last)
+            for o, (first, last) in zip(self._holders, pairwise(edges), strict=True)
+            if first < last
+        }
+        self._shares: dict[int, dict[int, Vector]] = {o: {} for o in self._runs}
+        self._tried: dict[int, int] = {}
+        self._portions: dict[tuple[int, int], Portion] = {}
+        self._evidence: dict[tuple[int, int], Vector] = {}
+        self._weighed: set[tuple[int, int]] = set()
+        self._chunks: dict[int, tuple[bytes, Vector, bytes]] = {}
+        self._sure: dict[int, Vector] = {}
+        self._sent: dict[int, Portion] = {}
+        self._checks: dict[int, dict[int, tuple[bytes, Vector]]] = {}
+        self._check_items: dict[int, Item] = {}
+        self._certificate: dict[int, Item] = {}
+        self._own: dict[int, Item] = {}
+        self._fetched: set[int] = set()
+        self._verified: set[int] = set()
+        self._combinations: dict[bytes, Vector] = {}
+        self.total: Signed | None = None
+        """The sum (d,), in lattice units."""
+        self._out: list[Outgoing] = []
+        self._start()
+
+    # --- sending --------------------------------------------------------------------------------------------------
+
+    def _start(self) -> None:
+        if self._mine is None:
+            return
+        for owner in self._runs:
+            if owner == self._notary.me:
+                self._shares[owner][owner] = self._mine[self._runs[owner]]
+            else:
+                self._out.append((owner, self._share_of(owner)))
+
+    def _share_of(self, owner: int) -> Portion:
+        if owner not in self._sent:
+            if self._mine is None:
+                raise ValueError("no share to send")
+            body = self._mine[self._runs[owner]].astype(_WORD, copy=False).view(np.uint8).data
+            self._sent[owner] = self._notary.portion(owner, PortionKind.SHARE, body)
+        return self._sent[owner]
+
+    def answer(self, peer: int, part: int, stage: int) -> list[Outgoing]:
+        """What a member that fetches from the opening is sent."""
+        out: list[Outgoing] = [(peer, item) for item in self._own.values()]
+        if stage == Stage.CHECK and part in self._runs and self._mine is not None:
+            out.append((peer, self._share_of(part)))
+        return out
+
+    # --- hearing --------------------------------------------------------------------------------------------------
+
+    def hear_portion(self, peer: int, portion: Portion) -> None:
+        """Take a part of the sum, or evidence of a wrong share of it."""
+        owner, author, share = portion.owner, portion.author, portion.kind == PortionKind.SHARE
+        if owner not in self._runs or self._known(owner, author, share, direct=author == peer):
+            return
+        if author not in self._holders or not (share or author == peer == owner):
+            self._name(peer, "sends a part of the sum that is not its to send", ())
+            return
+        said = hashlib.sha256(portion.body).digest()
+        if not self._notary.signed_portion(portion, said):
+            self._name(peer, "sends a part of another sum than the one agreed on, or one that is not signed", ())
+            return
+        words = self._words(portion.body, self._width(owner) * (1 if share else self._terms.packing.packed))
+        if words is None:
+            self._name(author, "signed a part of the sum of the wrong length or form", ())
+        elif not share:
+            self._chunks[owner] = said, words.reshape(self._terms.packing.packed, -1), portion.signature
+        elif author == peer:
+            self._shares[owner][author] = words
+            self._portions[owner, author] = portion
+        else:
+            self._evidence[owner, author] = words
+
+    def _known(self, owner: int, author: int, share: bool, *, direct: bool) -> bool:
+        """Whether such a part would tell nothing new."""
+        if not share:
+            return owner in self._chunks or owner in self._sure or owner == self._notary.me
+        if direct:
+            return author in self._shares[owner] or owner in self._sure
+        return author == self._notary.me or (owner, author) in self._evidence
+
+    def hear_item(self, peer: int, item: Item) -> None:
+        """Take the checks, or the certificate, of a member."""
+        kept = self._check_items if item.stage == Stage.CHECK else self._certificate
+        known = kept.get(item.author)
+        if known is not None and known.body == item.body:
+            return
+        if not self._notary.wrote(item):
+            self._name(peer, "passes on an item of the opening that its author did not sign", ())
+        elif known is not None:
+            self._name(item.author, f"signed two different items of stage {Stage(item.stage).name}", (known, item))
+            self._out += [] if item.author == peer else [(None, known), (None, item)]
+        elif item.stage == Stage.CHECK:
+            try:
+                self._checks[item.author] = self._unpack_checks(item.body)
+            except BodyError as error:
+                self._name(item.author, f"signed checks that cannot be read: {error}", (item,))
+            kept[item.author] = item
+        else:
+            kept[item.author] = item
+
+    # --- acting ---------------------------------------------------------------------------------------------------
+
+    def advance(self, now: float, away: Collection[int]) -> list[Outgoing]:
+        """Do what can be done now."""
+        waves = self._waves(now)
+        self._decode_shares(waves, away)
+        self._send_checks(waves, away)
+        self._verify_chunks(waves, away)
+        for owner, author in self._evidence.keys() - self._weighed:
+            self._weigh(owner, author)
+        self._fetch_missing(waves)
+        self._finish()
+        if len(self.certificate) >= self._terms.quorum.size:
+            for liar in self._dissent():
+                self._name(liar, "signed another sum", ())
+        out, self._out = self._out, []
+        return out
+
+    def closed(self, now: float, away: Collection[int]) -> bool:
+        """Whether nothing more is to be waited for."""
+        if self._waves(now) >= _WAVES:
+            return True
+        return (
+            self.total is not None
+            and len(self.certificate) + len(self._dissent()) >= len(self._holders)
+            and not (set(self._holders) - set(away) - self._certificate.keys())
+        )
+
+    def wake_at(self, now: float) -> float:
+        """When to call `advance` if nothing happens."""
+        return self._began + min(self._waves(now) + 1, _WAVES) * self._terms.deadline_s
+
+    def _waves(self, now: float) -> int:
+        """How many deadlines have passed."""
+        return sum(now >= self._began + wave * self._terms.deadline_s for wave in range(1, _WAVES + 1))
+
+    @property
+    def certificate(self) -> dict[int, Item]:
+        """Signatures under the sum that we have."""
+        mine = self._own.get(Stage.CERTIFY)
+        if mine is None:
+            return {}
+        return {author: item for author, item in self._certificate.items() if item.body == mine.body}
+
+    def missing(self, away: Collection[int]) -> set[int]:
+        """Holders that have not said all that they have to."""
+        return set(self._holders) - set(away) - self._certificate.keys()
+
+    def _dissent(self) -> set[int]:
+        return self._certificate.keys() - self.certificate.keys()
+
+    def _decode_shares(self, waves: int, away: Collection[int]) -> None:
+        for owner, shares in self._shares.items():
+            if owner in self._sure or len(shares) == self._tried.get(owner, 0):
+                continue
+            everyone = shares.keys() >= set(self._holders) - set(away)
+            if owner == self._notary.me:
+                ready = everyone or waves >= 1
+            else:
+                ready = owner in self._fetched and len(shares) > self._terms.packing.degree + self._terms.packing.liars
+            if ready and self._decode(owner, shares) and owner == self._notary.me:
+                body = self._sure[owner].reshape(-1).astype(_WORD, copy=False).view(np.uint8).data
+                self._out.append((None, self._notary.portion(owner, PortionKind.CHUNK, body)))
+                self._chunks[owner] = hashlib.sha256(body).digest(), self._sure[owner], b""
+
+    def _decode(self, owner: int, shares: Mapping[int, Vector]) -> bool:
+        self._tried[owner] = len(shares)
+        opened = open_shares(self._terms.packing, shares, Stream(self._randbytes(SEED_BYTES), "opening"))
+        if opened is None:
+            return False
+        for liar in opened.liars:
+            self._name(liar, _WRONG_SHARE, ())
+            if (owner, liar) in self._portions:
+                self._out.append((None, self._portions[owner, liar]))
+        self._sure[owner] = opened.secrets
+        return True
+
+    def _send_checks(self, waves: int, away: Collection[int]) -> None:
+        if Stage.CHECK in self._own or self._mine is None:
+            return
+        if waves < 2 and not self._chunks.keys() >= self._runs.keys() - set(away):
+            return
+        parts: list[bytes] = []
+        for owner in self._runs:
+            if owner not in self._chunks:
+                parts.append(bytes(_CHECK))
+                continue
+            said = self._chunks[owner][0]
+            combined, _ = self._combined(owner)
+            parts += [said, b"" if combined is None else combined.astype(_WORD, copy=False).tobytes()]
+        self._say(Stage.CHECK, b"".join(parts))
+
+    def _say(self, stage: Stage, body: bytes) -> None:
+        item = self._notary.item(stage, body)
+        self._own[stage] = item
+        self._out.append((None, item))
+        self.hear_item(self._notary.me, item)
+
+    def _verify_chunks(self, waves: int, away: Collection[int]) -> None:
+        if waves < 3 and not self._checks.keys() >= set(self._holders) - set(away):
+            return
+        for owner in self._chunks.keys() - self._verified:
+            self._verified.add(owner)
+            self._verify(owner)
+
+    def _verify(self, owner: int) -> None:
+        """Compare a run with the holders' combinations of it; our own too, for what that says about holders."""
+        chunk, packing = self._chunks[owner][1], self._terms.packing
+        _, expected = self._combined(owner)
+        for place in range(COMBINATIONS):
+            decoded = decode(self._word(owner, place), packing.degree, packing.liars, packing.secret_points)
+            if decoded is None:
+                self._fetched_add(owner)
+                return
+            for liar in decoded.liars:
+                self._name(liar, f"signed wrong combinations of its share of the sum for {owner}", ())
+            if decoded.values != tuple(expected[place].tolist()):
+                self._name(owner, "signed a wrong part of the sum", ())
+                self._fetched_add(owner)
+                return
+        self._sure.setdefault(owner, chunk)
+
+    def _word(self, owner: int, place: int) -> dict[int, int]:
+        """One combination of a run, by holder, of those that hold the run that we hold."""
+        said = self._chunks[owner][0]
+        return {
+            holder: int(checks[owner][1][place])
+            for holder, checks in self._checks.items()
+            if owner in checks and checks[owner][0] == said and holder in self._holders
+        }
+
+    def _weigh(self, owner: int, author: int) -> None:
+        """Whether a share that somebody passed on is the one that all other holders' combinations ask for."""
+        if owner not in self._verified or owner not in self._chunks:
+            return
+        self._weighed.add((owner, author))
+        packing = self._terms.packing
+        words = self._evidence[owner, author][None]
+        for place, found in enumerate(inner(self._weights(owner), words)[:, 0].tolist()):
+            decoded = decode(self._word(owner, place), packing.degree, packing.liars, (packing.points[author],))
+            if decoded is not None and decoded.values != (found,):
+                self._name(author, _WRONG_SHARE, ())
+
+    def _fetch_missing(self, waves: int) -> None:
+        if waves < 3 and Stage.CHECK not in self._own:
+            return
+        if waves >= 2:
+            for owner in self._runs.keys() - self._chunks.keys() - self._sure.keys():
+                self._fetched_add(owner)
+
+    def _fetched_add(self, owner: int) -> None:
+        if owner in self._fetched or owner in self._sure:
+            return
+        self._chunks.pop(owner, None)
+        self._fetched.add(owner)
+        if self._mine is not None:
+            self._shares[owner][self._notary.me] = self._mine[self._runs[owner]]
+        for holder in self._holders:
+            if holder != self._notary.me:
+                self._out.append((holder, Fetch(self._notary.number, Stage.CHECK, owner)))
+
+    def fetch_again(self) -> list[Outgoing]:
+        """Ask for what is missing once more."""
+        if self.total is not None:
+            return [(None, Fetch(self._notary.number, Stage.CERTIFY, 0))]
+        parts = self._fetched - self._sure.keys()
+        if self._notary.me in self._runs and self._notary.me not in self._sure:
+            parts |= {self._notary.me}
+        return [(None, Fetch(self._notary.number, Stage.CHECK, part)) for part in sorted(parts)] or [
+            (None, Fetch(self._notary.number, Stage.CERTIFY, 0))
+        ]
+
+    def _finish(self) -> None:
+        if self.total is not None or self._sure.keys() != self._runs.keys():
+            return
+        total = np.concatenate([self._sure[owner] for owner in self._runs], axis=1)
+        self.total = to_signed(total.reshape(-1)[: self._terms.size])
+        if self._mine is not None:
+            self._say(Stage.CERTIFY, hashlib.sha256(total.astype(_WORD, copy=False).tobytes()).digest())
+
+    # --- small questions ------------------------------------------------------------------------------------------
+
+    def _width(self, owner: int) -> int:
+        return self._runs[owner].stop - self._runs[owner].start
+
+    def _words(self, body: Body, count: int) -> Vector | None:
+        if len(body) != 4 * count:
+            return None
+        words = np.frombuffer(body, _WORD).astype(np.uint32, copy=False)
+        try:
+            require_canonical(words, "part of the sum")
+        except FieldError:
+            return None
+        return words
+
+    def _combined(self, owner: int) -> tuple[Vector | None, Vector]:
+        """Combinations (COMBINATIONS,) of our share of a run, and (COMBINATIONS, ℓ) of the run as its owner sent it, by
+        coefficients drawn from the digest of the run.
+        """
+        said, chunk, _ = self._chunks[owner]
+        kept = self._combinations.get(said)
+        if kept is None:
+            rows = chunk if self._mine is None else np.concatenate([chunk, self._mine[None, self._runs[owner]]])
+            kept = self._combinations[said] = inner(self._weights(owner), rows)
+        return (None if self._mine is None else kept[:, -1]), kept[:, : len(chunk)]
+
+    def _weights(self, owner: int) -> Vector:
+        """Coin 3: coefficients (COMBINATIONS, width) for the run that its owner sent."""
+        coin = digest("grapevine coin 3 v1", self._notary.context, owner, self._chunks[owner][0])
+        return Stream(coin, "combinations").elements(COMBINATIONS, self._width(owner))
+
+    def _unpack_checks(self, body: Body) -> dict[int, tuple[bytes, Vector]]:
+        reader, checks = Reader(body), {}
+        for owner in self._runs:
+            said = bytes(reader.take(32))
+            words = self._words(reader.take(4 * COMBINATIONS), COMBINATIONS)
+            if words is None:
+                raise BodyError("combinations that are no elements of the field")
+            if said != NIL:
+                checks[owner] = said, words
+        reader.end()
+        return checks

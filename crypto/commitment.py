@@ -1,0 +1,149 @@
+"""What members bind themselves to before they know better: Merkle roots over boxes, nonces, and the coins drawn from
+them.
+
+Every hash is SHA-256 over one canonical encoding with a domain of its own, so that no message of one kind can pass for
+another.
+"""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import chain
+
+DIGEST_BYTES = 32
+NONCE_BYTES = 32
+MAX_LEAVES = 1 << 16
+
+
+class CommitmentError(ValueError):
+    """Something that cannot be committed to, or that is not what was committed."""
+
+
+def encode(domain: str, *parts: bytes | int | str) -> bytes:
+    """One byte string for a domain and its parts, such that no two lists of parts share it.
+
+    Each part is a kind (b, i, s), its length as 8 big-endian bytes, and its bytes; integers are minimal two's
+    complement.
+    """
+    return b"".join(chain.from_iterable(_encoded(part) for part in (domain, *parts)))
+
+
+def _encoded(part: bytes | int | str) -> tuple[bytes, bytes, bytes]:
+    if isinstance(part, bytes):
+        kind, body = b"b", part
+    elif isinstance(part, str):
+        kind, body = b"s", part.encode()
+    else:
+        kind, body = b"i", part.to_bytes(part.bit_length() // 8 + 1, "big", signed=True)
+    return kind, len(body).to_bytes(8, "big"), body
+
+
+def digest(domain: str, *parts: bytes | int | str) -> bytes:
+    """SHA-256 (32 bytes) of `encode(domain, *parts)`."""
+    return hashlib.sha256(encode(domain, *parts)).digest()
+
+
+@dataclass(frozen=True, slots=True)
+class Leaf:
+    """One box under a root: what a holder needs to see that its box is the one that was committed to."""
+
+    ciphertext_digest: bytes
+    key_commitment: bytes
+
+    def digest(self) -> bytes:
+        """The hash of this leaf (RFC 6962 §2.1: leaves and nodes hash under different prefixes)."""
+        for part in (self.ciphertext_digest, self.key_commitment):
+            if len(part) != DIGEST_BYTES:
+                raise CommitmentError(f"a leaf is two digests of {DIGEST_BYTES} bytes, got one of {len(part)}")
+        return hashlib.sha256(b"\x00" + self.ciphertext_digest + self.key_commitment).digest()
+
+
+def merkle_root(leaves: Sequence[Leaf]) -> bytes:
+    """The root (32 bytes) over one leaf a holder, in roster order (RFC 6962 §2.1); it also binds their number."""
+    _require_count(len(leaves))
+    return _rooted(len(leaves), _levels([leaf.digest() for leaf in leaves])[-1][0])
+
+
+def merkle_path(leaves: Sequence[Leaf], index: int) -> tuple[bytes, ...]:
+    """The sibling digests, lowest first, that lead from leaf `index` to the root."""
+    if not 0 <= index < len(leaves):
+        raise CommitmentError(f"there are {len(leaves)} leaves, no leaf {index}")
+    path = []
+    for level in _levels([leaf.digest() for leaf in leaves])[:-1]:
+        if index ^ 1 < len(level):
+            path.append(level[index ^ 1])
+        index //= 2
+    return tuple(path)
+
+
+def verify_path(root: bytes, leaf: Leaf, index: int, count: int, path: Sequence[bytes]) -> bool:
+    """Whether `leaf` is number `index` of `count` under `root`."""
+    if not 0 <= index < count <= MAX_LEAVES or any(len(node) != DIGEST_BYTES for node in path):
+        return False
+    node, siblings, width = leaf.digest(), list(path), count
+    while width > 1:
+        if index ^ 1 < width:
+            if not siblings:
+                return False
+            sibling = siblings.pop(0)
+            node = _node(sibling, node) if index % 2 else _node(node, sibling)
+        index, width = index // 2, (width + 1) // 2
+    return not siblings and _rooted(count, node) == root
+
+
+def _levels(nodes: list[bytes]) -> list[list[bytes]]:
+    """Digests from leaves to the top; an odd last node rises unchanged."""
+    levels = [nodes]
+    while len(nodes) > 1:
+        pairs = [_node(nodes[i], nodes[i + 1]) for i in range(0, len(nodes) - 1, 2)]
+        nodes = pairs + ([nodes[-1]] if len(nodes) % 2 else [])
+        levels.append(nodes)
+    return levels
+
+
+def _node(left: bytes, right: bytes) -> bytes:
+    return hashlib.sha256(b"\x01" + left + right).digest()
+
+
+def _rooted(count: int, top: bytes) -> bytes:
+    return digest("grapevine merkle root v1", count, top)
+
+
+def _require_count(count: int) -> None:
+    if not 1 <= count <= MAX_LEAVES:
+        raise CommitmentError(f"a root covers 1 to {MAX_LEAVES} leaves, got {count}")
+
+
+def commit_nonce(context: bytes, member: int, nonce: bytes) -> bytes:
+    """The commitment (32 bytes) of a member to a nonce that is uniform, and so hides itself; `context` says swarm,
+    epoch and round.
+    """
+    if len(nonce) != NONCE_BYTES:
+        raise CommitmentError(
+            f"a nonce has {NONCE_BYTES} bytes, lest it be guessed from its commitment: got {len(nonce)}"
+        )
+    return digest("grapevine nonce v1", context, member, nonce)
+
+
+def echo(context: bytes, roots: Mapping[int, bytes]) -> bytes:
+    """What a member signs to say which roots it holds: two members that were shown different roots disagree here."""
+    return digest("grapevine roots v1", context, *_flat(roots))
+
+
+def coin(label: str, context: bytes, beacon: bytes, roots: Mapping[int, bytes], nonces: Mapping[int, bytes]) -> bytes:
+    """A seed (32 bytes) that nobody knew before all roots were fixed and the last nonce was opened.
+
+    `roots` and `nonces` are by member; `label` tells the coins of a round apart. A member that withholds its nonce
+    chooses between two outcomes, no more: whoever does so is left out, and with t such members an adversary gains a
+    factor of 2^t in probabilities.
+    """
+    for member, nonce in nonces.items():
+        if len(nonce) != NONCE_BYTES:
+            raise CommitmentError(f"the nonce of member {member} has {len(nonce)} bytes, not {NONCE_BYTES}")
+    if not nonces:
+        raise CommitmentError("a coin needs at least one opened nonce, or the dealers know it beforehand")
+    return digest("grapevine coin v1", label, context, beacon, echo(context, roots), len(nonces), *_flat(nonces))
+
+
+def _flat(by_member: Mapping[int, bytes]) -> list[bytes | int]:
+    return list(chain.from_iterable(sorted(by_member.items())))

@@ -1,0 +1,225 @@
+"""Boxes: a dealer's message to one holder, sealed against all others, now and after a quantum computer.
+
+A box is sealed under a key of its own, used once. That key travels by HPKE (RFC 9180) with the hybrid KEM of
+ML-KEM-768 and X25519: it stays secret as long as either of the two holds. The dealer commits to the key and signs the
+whole, so that a dispute is settled by publishing the key: everyone can then open that box, and no other.
+
+- bulk: AES-256-GCM, or ChaCha20-Poly1305 where there is no AES hardware; the key is fresh, so the nonce is zero - key
+commitment: an AEAD of this kind opens one ciphertext under two keys if both are chosen for it; a hash of the key does
+not - associated data: one canonical encoding of everything that says which box this is (`BoxContext`)
+"""
+
+import enum
+import hashlib
+import hmac
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from functools import cached_property
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives import hpke
+from cryptography.hazmat.primitives.asymmetric.mlkem import MLKEM768PrivateKey, MLKEM768PublicKey
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM, ChaCha20Poly1305
+
+from crypto.commitment import Leaf, digest, encode
+
+KEY_BYTES = 32
+SECRET_BYTES = 64 + 32
+"""Of a channel key: the seed (d, z) of ML-KEM-768 (FIPS 203), then the X25519 scalar."""
+PUBLIC_BYTES = 1184 + 32
+"""Of a channel key: the ML-KEM-768 encapsulation key, then the X25519 point."""
+WRAPPED_BYTES = 1088 + 32 + KEY_BYTES + 16
+"""A one-time key on its way: ML-KEM ciphertext, X25519 point, key, tag."""
+TAG_BYTES = 16
+SIGNATURE_BYTES = 64
+MAX_PLAINTEXT_BYTES = 1 << 35
+"""Below the 2³⁶ − 32 bytes of GCM (NIST SP 800-38D §5.2.1.1)."""
+
+_MLKEM_SEED = 64
+_MLKEM_PUBLIC = 1184
+_SUITE = hpke.Suite(hpke.KEM.MLKEM768_X25519, hpke.KDF.HKDF_SHA256, hpke.AEAD.AES_256_GCM)
+_ZERO_NONCE = bytes(12)  # every key seals one message
+
+
+class SealingError(ValueError):
+    """A key of the wrong form, or a box that is not what it says it is.."""
+
+
+class Bulk(enum.Enum):
+    """The cipher of a box."""
+
+    AES_256_GCM = "aes-256-gcm"
+    CHACHA20_POLY1305 = "chacha20-poly1305"
+
+    def cipher(self, key: bytes) -> AESGCM | ChaCha20Poly1305:
+        """The AEAD under `key`."""
+        return AESGCM(key) if self is Bulk.AES_256_GCM else ChaCha20Poly1305(key)
+
+
+@dataclass(frozen=True, slots=True)
+class BoxContext:
+    """Which box this is. A box opens under no other context."""
+
+    swarm: bytes
+    epoch: int
+    round: int
+    dealer: str
+    """PeerId."""
+    holder: str
+    """PeerId."""
+    members: int
+    """m."""
+    tolerated: int
+    """t."""
+    packed: int
+    """ℓ."""
+    prime: int
+    size: int
+    """d: parameters of the model."""
+    layout: bytes
+    """Digest of the names and shapes of the parameters."""
+    purpose: str
+    """Which message of the round it carries."""
+
+    def encode(self) -> bytes:
+        """The canonical encoding: associated data of the box."""
+        return encode("grapevine box v1", *(getattr(self, item.name) for item in fields(self)))
+
+
+@dataclass(frozen=True)
+class ChannelKey:
+    """A holder's long-term key for boxes. Its secret stays out of `repr`."""
+
+    _secret: bytes
+
+    def __post_init__(self) -> None:
+        if len(self._secret) != SECRET_BYTES:
+            raise SealingError(f"a channel key has {SECRET_BYTES} secret bytes, got {len(self._secret)}")
+
+    def __repr__(self) -> str:
+        return f"ChannelKey(public={hashlib.sha256(self.public).hexdigest()[:16]}…)"
+
+    @classmethod
+    def generate(cls, randbytes: Callable[[int], bytes]) -> "ChannelKey":
+        """A fresh key from a cryptographic source of bytes."""
+        return cls(randbytes(SECRET_BYTES))
+
+    @cached_property
+    def _mlkem(self) -> MLKEM768PrivateKey:
+        return MLKEM768PrivateKey.from_seed_bytes(self._secret[:_MLKEM_SEED])
+
+    @cached_property
+    def _x25519(self) -> X25519PrivateKey:
+        return X25519PrivateKey.from_private_bytes(self._secret[_MLKEM_SEED:])
+
+    @cached_property
+    def public(self) -> bytes:
+        """The public part, PUBLIC_BYTES long, to be published under the owner's signature."""
+        return self._mlkem.public_key().public_bytes_raw() + self._x25519.public_key().public_bytes_raw()
+
+    def unwrap(self, wrapped: bytes, info: bytes) -> bytes:
+        """The one-time key inside `wrapped`. Raises SealingError."""
+        if len(wrapped) != WRAPPED_BYTES:
+            raise SealingError(f"a wrapped key has {WRAPPED_BYTES} bytes, got {len(wrapped)}")
+        try:
+            return _SUITE.decrypt(wrapped, hpke.MLKEM768X25519PrivateKey(self._mlkem, self._x25519), info)
+        except (InvalidTag, ValueError) as error:
+            raise SealingError("the one-time key does not unwrap: it was made for another holder or context") from error
+
+
+def parse_public(public: bytes) -> hpke.MLKEM768X25519PublicKey:
+    """The key inside a published channel key. Raises SealingError for bytes that are none."""
+    if len(public) != PUBLIC_BYTES:
+        raise SealingError(f"a public channel key has {PUBLIC_BYTES} bytes, got {len(public)}")
+    try:
+        mlkem = MLKEM768PublicKey.from_public_bytes(public[:_MLKEM_PUBLIC])
+        return hpke.MLKEM768X25519PublicKey(mlkem, X25519PublicKey.from_public_bytes(public[_MLKEM_PUBLIC:]))
+    except ValueError as error:
+        raise SealingError("a public channel key holds an ML-KEM-768 key that is not in canonical form") from error
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """A sealed message."""
+
+    wrapped: bytes
+    """The one-time key, for the holder alone."""
+    ciphertext: bytes
+    key_commitment: bytes
+    signature: bytes
+    """The dealer's, over `statement`."""
+    bulk: Bulk = Bulk.AES_256_GCM
+
+    @property
+    def leaf(self) -> Leaf:
+        """What the dealer's Merkle root covers of this box."""
+        return Leaf(hashlib.sha256(self.ciphertext).digest(), self.key_commitment)
+
+
+def statement(context: BoxContext, wrapped: bytes, leaf: Leaf, bulk: Bulk) -> bytes:
+    """What the dealer signs: this wrapped key and this ciphertext, in this context."""
+    wrapped_digest = hashlib.sha256(wrapped).digest()
+    return digest(
+        "grapevine sealed v1", context.encode(), bulk.value, wrapped_digest, leaf.ciphertext_digest, leaf.key_commitment
+    )
+
+
+def commit_key(key: bytes, associated: bytes) -> bytes:
+    """The commitment (32 bytes) to a one-time key: binding, and hiding because the key is uniform."""
+    return digest("grapevine one-time key v1", key, associated)
+
+
+def seal(
+    message: bytes | bytearray | memoryview,
+    context: BoxContext,
+    public: bytes,
+    sign: Callable[[bytes], bytes],
+    key: bytes,
+    bulk: Bulk = Bulk.AES_256_GCM,
+) -> Box:
+    """Seal `message` to the holder of the channel key `public`.
+
+    `key` is 32 fresh random bytes, kept by the dealer until the round is over: to publish it opens this box to
+    everyone. `sign` is the dealer's Ed25519. HPKE draws its ephemeral secrets from the operating system.
+    """
+    if len(key) != KEY_BYTES:
+        raise SealingError(f"a one-time key has {KEY_BYTES} bytes, got {len(key)}")
+    if len(message) > MAX_PLAINTEXT_BYTES:
+        raise SealingError(f"a box holds at most {MAX_PLAINTEXT_BYTES} bytes, got {len(message)}: seal fragments")
+    associated = context.encode()
+    ciphertext = bulk.cipher(key).encrypt(_ZERO_NONCE, message, associated)
+    recipient = parse_public(public)
+    try:
+        wrapped = _SUITE.encrypt(key, recipient, associated)
+    except ValueError as error:  # a point of small order
+        raise SealingError(f"the channel key of {context.holder} has an X25519 point that gives no secret") from error
+    leaf = Leaf(hashlib.sha256(ciphertext).digest(), commit_key(key, associated))
+    signature = sign(statement(context, wrapped, leaf, bulk))
+    return Box(wrapped, ciphertext, leaf.key_commitment, signature, bulk)
+
+
+def unseal(box: Box, context: BoxContext, mine: ChannelKey, verify: Callable[[bytes, bytes], bool]) -> bytes:
+    """The message of a box to us; `verify(statement, signature)` checks the dealer's Ed25519.
+
+    Raises SealingError for every box that is not exactly what the dealer of `context` made for us.
+    """
+    if not verify(statement(context, box.wrapped, box.leaf, box.bulk), box.signature):
+        raise SealingError(f"the box is not signed by its dealer {context.dealer}")
+    return open_with_key(box, context, mine.unwrap(box.wrapped, context.encode()))
+
+
+def open_with_key(box: Box, context: BoxContext, key: bytes) -> bytes:
+    """The message of a box whose one-time key was published. Raises SealingError unless the key is the one committed
+    to.
+
+    This is how anyone judges a dispute: a dealer that cannot publish a key under which its signed box opens is at
+    fault, and a box that opens says who of dealer and holder told the truth about its contents.
+    """
+    associated = context.encode()
+    if len(key) != KEY_BYTES or not hmac.compare_digest(commit_key(key, associated), box.key_commitment):
+        raise SealingError("the key is not the one that the dealer committed to")
+    try:
+        return box.bulk.cipher(key).decrypt(_ZERO_NONCE, box.ciphertext, associated)
+    except InvalidTag as error:
+        raise SealingError("the box does not open under the committed key: its dealer sealed it wrong") from error

@@ -8,12 +8,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from consensus.encrypted_messages import EncryptedMessage
+from consensus.meeting_messages import MeetingMessage
 from consensus.messages import Contribution, Vector
 from consensus.private_messages import PrivateMessage
 from consensus.private_outcome import PrivateOutcome
 from crypto.identity import PeerId
 
-RoundMessage = Contribution | PrivateMessage | EncryptedMessage
+Letter = PrivateMessage | MeetingMessage
+"""What members of a cell say to each other about a private round."""
+
+RoundMessage = Contribution | Letter | EncryptedMessage
 """What members of a committee say to each other."""
 
 

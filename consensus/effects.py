@@ -9,12 +9,16 @@ from dataclasses import dataclass
 
 from consensus.encrypted_messages import EncryptedMessage
 from consensus.masked_messages import MaskedMessage
+from consensus.meeting_messages import MeetingMessage
 from consensus.messages import Contribution, Vector
 from consensus.private_messages import PrivateMessage
 from consensus.private_outcome import PrivateOutcome
 from crypto.identity import PeerId
 
-RoundMessage = Contribution | PrivateMessage | EncryptedMessage | MaskedMessage
+Letter = PrivateMessage | MeetingMessage
+"""What members of a cell say to each other about a private round."""
+
+RoundMessage = Contribution | Letter | EncryptedMessage | MaskedMessage
 """What members of a committee say to each other."""
 
 

@@ -61,6 +61,11 @@ class Mailbox:
         if len(rounds) > _ROUNDS_KEPT:
             self._kept[peer] = {slot: kept[slot] for slot in kept if slot[0] != rounds[0]}
 
+    def note(self, peer: PeerId, round: int) -> None:  # noqa: A002
+        """Note that `peer` says it is about to play `round`; for what is not a contribution."""
+        if peer in self._kept and round < self._rounds:
+            self._latest[peer] = round
+
     def take(self, round: int, phase: int) -> dict[PeerId, Contribution]:  # noqa: A002 - the glossary's word
         """Hand over what was kept for a phase, sorted by peer; anything for earlier rounds is forgotten."""
         if round > self._taken:

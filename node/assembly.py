@@ -12,11 +12,14 @@ from pathlib import Path
 
 import trio
 
+from consensus.guarded_terms import Base
+from consensus.messages import Vector
 from consensus.rules import lookup
 from crypto.identity import Identity, PeerId
 from node import journal
 from node.compute import ThreadCompute
 from node.errors import RunError, StateError
+from node.guard import Guard, pack_base, unpack_base
 from node.learning.data import Dataset
 from node.learning.learner import Learner
 from node.runtime import Roster, Runtime, Terms
@@ -73,18 +76,38 @@ def make_learner(spec: NodeSpec) -> Learner:
     )
 
 
-def resume(learner: Learner, spec: NodeSpec) -> int:
-    """Restore the last checkpoint into `learner`; the round to go on with (0 on a fresh folder)."""
+def resume(learner: Learner, spec: NodeSpec) -> tuple[int, Base | None]:
+    """Restore the last checkpoint into `learner`; the round to go on with (0 on a fresh folder), and the base of
+    private rounds, where it has one.
+    """
     checkpoint = spec.state.load_checkpoint()
     if checkpoint is None:
-        return 0
+        return 0, None
     if checkpoint.swarm != spec.topology.digest():
         raise StateError(
             f"{spec.state.checkpoint_path} belongs to another topology (or to this one before it was edited)",
             "Start from the topology file that it was made with, or move the checkpoint away to begin anew.",
         )
     learner.restore(checkpoint.learner)
-    return checkpoint.round
+    return checkpoint.round, unpack_base(checkpoint.learner, learner.parameters)
+
+
+def guard_of(
+    spec: NodeSpec, identity: Identity, learner: Learner, initial: Vector, base: Base | None
+) -> Guard | None:
+    """What makes the rounds of `spec` private; None where the topology does not ask for it."""
+    terms = spec.topology.guard(learner.layout)
+    if terms is None:
+        return None
+    return Guard(
+        terms,
+        identity,
+        initial,
+        base,
+        peers=roster_of(spec).peers,
+        rounds=spec.topology.rounds.count,
+        randbytes=os.urandom,
+    )
 
 
 async def run_node(spec: NodeSpec, identity: Identity, *, stop: Callable[[], Awaitable[str]]) -> None:
@@ -96,10 +119,13 @@ async def run_node(spec: NodeSpec, identity: Identity, *, stop: Callable[[], Awa
             f"Put this key's PeerId at {spec.name} in the topology file of every device, or use the right --state.",
         )
     learner = make_learner(spec)
-    first_round = resume(learner, spec)
+    initial = learner.vector()
+    first_round, base = resume(learner, spec)
     swarm = spec.topology.digest()
     roster = roster_of(spec)
+    guard = guard_of(spec, identity, learner, initial, base)
     me = spec.topology.nodes[spec.topology.index(spec.name)]
+    most_bytes = 4 * learner.parameters if guard is None else guard.terms.most_bytes(learner.parameters)
     with journal.Journal.open(spec.journal) as book:
         async with _listening(
             open_libp2p_transport(
@@ -108,7 +134,7 @@ async def run_node(spec: NodeSpec, identity: Identity, *, stop: Callable[[], Awa
                 roster.peers,
                 spec.book,
                 Greeting(swarm=swarm, layout=learner.layout),
-                limits=TransportLimits(wire=Limits(max_body=4 * learner.parameters)),
+                limits=TransportLimits(wire=Limits(max_body=most_bytes)),
                 rng=random.Random(os.urandom(16)),
             ),
             me.listen,
@@ -136,8 +162,11 @@ async def run_node(spec: NodeSpec, identity: Identity, *, stop: Callable[[], Awa
                 transport,
                 compute=ThreadCompute(),
                 record=book.write,
-                checkpoint=lambda done: spec.state.save_checkpoint(Checkpoint(swarm, done, learner.snapshot())),
+                checkpoint=lambda done: spec.state.save_checkpoint(
+                    Checkpoint(swarm, done, learner.snapshot() | ({} if guard is None else pack_base(guard.base)))
+                ),
                 wall_clock=time.time,
+                guard=guard,
             )
             reason = await _run_until(runtime, first_round, stop)
         times = os.times()

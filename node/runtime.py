@@ -12,23 +12,27 @@ One task owns everything here. What a peer did wrong is caught in `_deliver` and
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
 import trio
 
 from consensus.committee import Plan
-from consensus.effects import Close, Down, Effect, Heard, Outcome, Send, Tick, Up, WakeAt
+from consensus.effects import Close, Down, Effect, Heard, Letter, Outcome, Send, Tick, Up, WakeAt
 from consensus.effects import Event as RoundEvent
+from consensus.encrypted_messages import EncryptedMessage
 from consensus.errors import RemoteFault
+from consensus.guarded_round import GuardedRound
 from consensus.mailbox import Mailbox
+from consensus.meeting_messages import ChannelKeyNotice, Standing
 from consensus.messages import Contribution, Vector
 from consensus.round import Round
 from consensus.rules import Rule
 from crypto.identity import PeerId
 from node import journal
 from node.compute import Compute
+from node.guard import Guard
 from node.learning.learner import Assessment, Trained
 from overlay.liveness import Liveness
 from overlay.transport import Event as TransportEvent
@@ -92,7 +96,9 @@ class Runtime:
         record: Callable[[journal.Event], None],
         checkpoint: Callable[[int], None],
         wall_clock: Callable[[], float],
+        guard: Guard | None = None,
     ) -> None:
+        """With `guard` the first phase of a round is a private one."""
         self._roster = roster
         self._terms = terms
         self._learner = learner
@@ -112,17 +118,21 @@ class Runtime:
         )
         self._liveness = Liveness(roster.peers)
         self._number = 0
-        self._round: Round | None = None
+        self._round: Round | GuardedRound | None = None
+        self._guard = guard
+        self._before: GuardedRound | None = None
+        """The round before: a private one still answers members that are behind."""
         self._wake_at = float("inf")
         self._bytes_before = (0, 0)
 
     async def run(self, first_round: int) -> None:
         """Run the rounds from `first_round` on, then linger. Ends only by cancellation."""
+        self._number = first_round
         await self._gather()
         number = first_round
         while number < self._terms.rounds:
             number = await self._play(number) + 1
-        if self._round is None:
+        if self._round is None and self._guard is None:
             # Started again after its last round: what it ended with is its word for peers that are behind.
             self._begin(self._open_round(self._terms.rounds - 1))
         self._record(journal.Finished(at=self._wall_clock(), rounds=self._terms.rounds))
@@ -154,6 +164,10 @@ class Runtime:
         number, outcome = first, None
         while outcome is None:
             number = self._number = self._ahead_of(number) or number
+            if self._guard is not None:
+                # A node that has lost its state in a private round must not take part in that round again.
+                playing = number
+                await self._meanwhile(lambda: self._checkpoint(playing + 1))
             outcome = await self._exchange(self._open_round(number))
         closed_at = trio.current_time()
         assessment = await self._meanwhile(lambda: self._settle(outcome, number))
@@ -169,26 +183,36 @@ class Runtime:
         )
         return number
 
-    def _open_round(self, number: int) -> Round:
+    def _open_round(self, number: int) -> Round | GuardedRound:
         order = self._roster.order
         mine = order.index(self._roster.me)
         phases = [
             {order[member]: weight for member, weight in weights.items()}
             for weights in self._terms.plan.phases_of(mine, number)
         ]
-        return Round(
-            self._roster.me,
-            number,
-            phases,
-            self._learner.vector(),
-            rule=self._terms.rule,
-            quorum=self._terms.quorum,
-            deadline_s=self._terms.deadline_s,
-            absent=self._roster.peers - self._liveness.waited_for(),
-            passed=self._mailbox.passed(number),
+        absent = self._roster.peers - self._liveness.waited_for()
+        passed = self._mailbox.passed(number)
+
+        def plain(phases: Sequence[Mapping[PeerId, float]], vector: Vector, away: Collection[PeerId]) -> Round:
+            return Round(
+                self._roster.me,
+                number,
+                phases,
+                vector,
+                rule=self._terms.rule,
+                quorum=self._terms.quorum,
+                deadline_s=self._terms.deadline_s,
+                absent=away,
+                passed=passed,
+            )
+
+        if self._guard is None:
+            return plain(phases, self._learner.vector(), absent)
+        return self._guard.round(
+            self._roster.me, number, phases, self._learner.vector(), then=plain, absent=absent | passed
         )
 
-    async def _exchange(self, round_: Round) -> Outcome | None:
+    async def _exchange(self, round_: Round | GuardedRound) -> Outcome | None:
         """Drive `round_` to its outcome; None when the committee turns out to be further ahead."""
         self._begin(round_)
         while round_.outcome is None:
@@ -202,15 +226,23 @@ class Runtime:
                 self._deliver(Tick())
         for peer in round_.outcome.deadline_missed:
             self._liveness.missed(peer, trio.current_time())
+        if isinstance(round_, GuardedRound) and self._guard is not None:
+            self._guard.base = round_.base
+            for culprit in round_.faults:
+                self._record_fault(round_.number, culprit.peer, culprit.reason)
         return round_.outcome
 
-    def _begin(self, round_: Round) -> None:
+    def _begin(self, round_: Round | GuardedRound) -> None:
+        self._before = self._round if isinstance(self._round, GuardedRound) else None
         self._round = round_
         self._wake_at = float("inf")
         # Before the start: a round that knows of nobody's word yet, and that all have passed by, is void at once.
         for phase in range(round_.phase_count):
             for peer, early in self._mailbox.take(round_.number, phase).items():
                 self._deliver(Heard(peer, early))
+        if self._guard is not None:
+            for peer, letter in self._guard.letters.take(round_.number):
+                self._deliver(Heard(peer, letter))
         self._perform(round_.start(trio.current_time()))
 
     def _settle(self, outcome: Outcome, number: int) -> Assessment:
@@ -251,8 +283,16 @@ class Runtime:
                     self._liveness.heard(peer, now)
                 self._mailbox.offer(peer, contribution)
                 self._deliver(Heard(peer, contribution))
+            case Received(peer, ChannelKeyNotice() as notice) if self._guard is not None:
+                wrong = self._guard.take_key(peer, notice)
+                if wrong is not None:
+                    self._record_fault(self._number, peer, wrong)
+            case Received(peer, message) if self._guard is not None and isinstance(message, Letter):
+                self._hear_letter(self._guard, peer, message, now)
             case PeerUp(peer):
                 self._up.add(peer)
+                if self._guard is not None:
+                    self._transport.send(peer, self._guard.notice)
                 self._liveness.up(peer, now)
                 if self._may_tell(peer, now):
                     name, wall = self._roster.names[peer], self._wall_clock()
@@ -275,6 +315,19 @@ class Runtime:
             case Received():
                 pass  # the transport's own messages end there
 
+    def _hear_letter(self, guard: Guard, peer: PeerId, letter: Letter, now: float) -> None:
+        if isinstance(letter, Standing):
+            self._mailbox.note(peer, letter.round)
+        if letter.round >= self._number:
+            self._liveness.heard(peer, now)
+        if self._round is not None and letter.round == self._round.number:
+            self._deliver(Heard(peer, letter))
+        elif self._before is not None and letter.round == self._before.number:
+            # Closed: what it does now is to answer.
+            self._perform([e for e in self._before.receive(Heard(peer, letter), now) if isinstance(e, Send)])
+        else:
+            guard.letters.offer(peer, letter)
+
     def _may_tell(self, peer: PeerId, now: float) -> bool:
         """Whether a connection's coming or going is told: one that flaps for days must not fill the disk."""
         told = [at for at in self._told.get(peer, ()) if now - at < 60.0]
@@ -292,18 +345,13 @@ class Runtime:
             self._perform(self._round.receive(event, now))
         except RemoteFault as fault:
             self._perform(self._round.receive(Tick(), now))  # it may have waited for the culprit alone
-            self._record(
-                journal.Faulted(
-                    at=self._wall_clock(),
-                    round=self._round.number,
-                    peer=self._roster.names[fault.culprit],
-                    reason=fault.reason,
-                )
-            )
+            self._record_fault(self._round.number, fault.culprit, fault.reason)
 
     def _perform(self, effects: Sequence[Effect]) -> None:
         for effect in effects:
             match effect:
+                case Send(message=message) if isinstance(message, EncryptedMessage):
+                    raise TypeError(f"{type(message).__name__} has no wire format")  # rounds of that kind are not run
                 case Send(peer, message):
                     self._transport.send(peer, message)
                 case WakeAt(time):
@@ -312,6 +360,10 @@ class Runtime:
                     self._wake_at = float("inf")
 
     # --- the journal ----------------------------------------------------------------------------------------------
+
+    def _record_fault(self, number: int, culprit: PeerId, reason: str) -> None:
+        peer = self._roster.names[culprit]
+        self._record(journal.Faulted(at=self._wall_clock(), round=number, peer=peer, reason=reason))
 
     def _record_round(
         self,

@@ -18,11 +18,12 @@ from typing import Any, ClassVar, Final, Self
 from pydantic import Field, PrivateAttr, ValidationError, field_validator, model_validator
 
 from consensus.committee import Plan
+from consensus.guarded_terms import GuardTerms
 from crypto.identity import PeerId
 from overlay.addresses import LOOPBACK
 from overlay.families import FAMILY_NAMES, Edge, Graph
 from overlay.section import Planned, Section
-from overlay.topology_checks import check_data, check_unique, committee_plan
+from overlay.topology_checks import check_data, check_sharing, check_unique, committee_plan
 from overlay.topology_errors import Problem, TopologyError, explain, nearest, shown
 from overlay.topology_schema import MAX_NODES, Consensus, Name, Node, Privacy, Rounds, Targets, Task
 from overlay.topology_text import render
@@ -110,6 +111,23 @@ class Topology(Section):
         """Who averages with whom in each round."""
         return committee_plan(self.consensus, self.names, self._edges, self.seed)
 
+    def guard(self, layout: bytes = bytes(32)) -> GuardTerms | None:
+        """How private rounds are run on a model of this layout; None where nothing is shared in secret."""
+        privacy = self.privacy
+        if privacy.sharing == "none":
+            return None
+        return GuardTerms(
+            members=len(self.plan.phases_of(0, 0)[0]),
+            tolerated=privacy.tolerated,
+            packed=privacy.packing,
+            liars=privacy.liars,
+            absentees=privacy.absentees,
+            clip=privacy.clip,
+            deadline_s=self.rounds.deadline_s,
+            swarm=self.digest(),
+            layout=layout,
+        )
+
     def with_overrides(self, rounds: int | None = None, seed: int | None = None, dataset: str | None = None) -> Self:
         """A copy with other rounds, seed or data; a drawn graph is drawn anew. Raises `TopologyError`."""
         raw = self._raw()
@@ -182,6 +200,8 @@ class Topology(Section):
             adjacent[j].append(i)
         self._adjacent = tuple(tuple(sorted(row)) for row in adjacent)
         _ = self.plan  # so that committees which cannot be formed are noticed now
+        if self.privacy.sharing != "none":
+            check_sharing(self.privacy, self.consensus, self.names, self.plan)
         return self
 
 

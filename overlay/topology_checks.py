@@ -8,16 +8,19 @@ from typing import Final
 
 from consensus.committee import Plan, plan
 from consensus.errors import PlanError
+from consensus.guarded_terms import GuardTerms
 from overlay.addresses import Address
 from overlay.families import Edge
 from overlay.topology_errors import Problem, listed, shown
-from overlay.topology_schema import Consensus, Node, Task
+from overlay.topology_schema import Consensus, Node, Privacy, Task
 
 _REMEDY: Final = {
     "neighbourhood": "every connected graph has neighbourhoods: check [graph]",
     "cliques": 'use family = "d-cliques" or "complete", or committee = "neighbourhood", which every graph allows',
     "grid": 'use family = "complete" with size**r nodes, or committee = "neighbourhood"',
 }
+
+_USE_CLIQUES: Final = 'use committee = "cliques" with family = "complete" or "d-cliques"'
 
 
 def committee_plan(consensus: Consensus, names: Sequence[str], edges: Sequence[Edge], seed: int) -> Plan:
@@ -48,6 +51,34 @@ def _check_company(kind: str, names: Sequence[str], made: Plan) -> None:
     alone = [name for i, name in enumerate(names) if len(made.phases_of(i, 0)[0]) < 2]
     if alone:
         raise _misfit(kind, f"every node needs a clique of two or more; alone: {listed(alone)}")
+
+
+def check_sharing(privacy: Privacy, consensus: Consensus, names: Sequence[str], made: Plan) -> None:
+    """The committees can hide what is shared in them."""
+    kind, here = consensus.committee, f'= "{privacy.sharing}"'
+    if kind == "neighbourhood":
+        why = "the sums of neighbourhoods that overlap can be subtracted, and what is left is one node's update"
+        raise Problem(f'{here} does not go with committee = "neighbourhood": {why}', _USE_CLIQUES, "privacy.sharing")
+    if kind != "cliques":
+        raise Problem(
+            f'{here} with committee = "{kind}" is not available in this version', _USE_CLIQUES, "privacy.sharing"
+        )
+    sizes = {len(made.phases_of(member, 0)[0]): name for member, name in enumerate(names)}
+    if len(sizes) > 1:
+        found = listed([f"{size} ({name})" for size, name in sorted(sizes.items())])
+        raise Problem(f"{here} needs cliques of one size; here they have {found} members", _USE_CLIQUES, "privacy.sharing")
+    try:
+        GuardTerms(
+            members=min(sizes),
+            tolerated=privacy.tolerated,
+            packed=privacy.packing,
+            liars=privacy.liars,
+            absentees=privacy.absentees,
+            clip=privacy.clip,
+        )
+    except PlanError as error:
+        remedy = "use larger cliques, or lower tolerated, packing, liars or absentees"
+        raise Problem(f"{here} does not fit cliques of {min(sizes)}: {error}", remedy, "privacy.sharing") from error
 
 
 def _misfit(kind: str, why: str) -> Problem:

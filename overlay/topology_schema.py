@@ -188,15 +188,30 @@ class Privacy(Section):
     """What peers may learn of each other's updates."""
 
     planned: ClassVar[Planned] = {
-        "sharing": ("shamir", "masks", "ckks", "bfv"),
+        "sharing": ("masks", "ckks", "bfv"),
         "dp": ("update", "record"),
-        **dict.fromkeys(("tolerated", "packing", "clip", "screen", "noise", "epsilon", "delta"), ()),
+        **dict.fromkeys(("screen", "noise", "epsilon", "delta"), ()),
     }
 
-    sharing: Literal["none"] = "none"
-    """none: neighbours see each other's models"""
+    sharing: Literal["none", "shamir"] = "none"
+    """none: neighbours see each other's models | shamir: they learn the sum of a clique's updates, and no other"""
+    tolerated: int = Field(default=2, ge=1, le=255)
+    """t: members of a clique that learn nothing else even if they pool what they know."""
+    packing: int = Field(default=3, ge=1, le=255)
+    """Values that one share carries: more is less traffic, and needs more members."""
+    liars: int = Field(default=1, ge=0, le=255)
+    """Members of a clique that may send anything without changing a sum unnoticed."""
+    absentees: int = Field(default=1, ge=0, le=255)
+    """Members of a clique that a round can do without."""
+    clip: float = Field(default=2.0, gt=0, le=1e6)
+    """Largest Euclidean norm of an update; a longer one is shortened to it."""
     dp: Literal["off"] = "off"
     """off: no noise is added"""
+
+    def unused(self) -> frozenset[str]:
+        """What open rounds do not read."""
+        shared = {"tolerated", "packing", "liars", "absentees", "clip"}
+        return frozenset(shared if self.sharing == "none" else ())
 
 
 class Targets(Section):

@@ -20,6 +20,7 @@ from typing import Any, Final
 import msgpack
 import numpy as np
 
+from consensus.meeting_messages import ChannelKeyNotice, MeetingMessage
 from consensus.messages import Contribution
 from consensus.private_messages import PrivateMessage
 from overlay.wire_kinds import Kind, blob, integer, quote
@@ -76,7 +77,7 @@ class Pong:
     nonce: int
 
 
-Message = Greeting | Ping | Pong | Contribution | PrivateMessage | SumMessage
+Message = Greeting | Ping | Pong | Contribution | PrivateMessage | SumMessage | MeetingMessage | ChannelKeyNotice
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,8 @@ class Kind:
     unpack: Callable[[Mapping[str, Any], memoryview], Any]
     item_bytes: int = 0
     """The body is a multiple of this; 0: there is none."""
+    body_bytes: int | None = None
+    """The body is exactly this long; None: any multiple of `item_bytes`."""
 
     def check(self, header: Mapping[Any, Any], body_bytes: int) -> None:
         """Raise `ValueError` unless `header` (without "kind") has the fields of this kind and they fit the body."""
@@ -32,6 +34,8 @@ class Kind:
                 raise ValueError(f"{self.name}.{key} {error}") from None
         if body_bytes % self.item_bytes if self.item_bytes else body_bytes:
             raise ValueError(f"{self.name} cannot have a body of {body_bytes} bytes (items of {self.item_bytes})")
+        if self.body_bytes not in (None, body_bytes):
+            raise ValueError(f"{self.name} has a body of {self.body_bytes} bytes, got {body_bytes}")
 
 
 def integer(high: int) -> Check:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any, Final
 
+from consensus.meeting_messages import BaseCopy, BaseWanted, ChannelKeyNotice, Standing
 from consensus.private_messages import (
     SIGNATURE_BYTES,
     VALUE_BYTES,
@@ -19,6 +20,7 @@ from consensus.private_messages import (
     Stage,
     Vote,
 )
+from crypto.sealing import PUBLIC_BYTES
 from overlay.wire_kinds import Check, Kind, blob, integer
 
 MAX_ROUND: Final = 2**31 - 1
@@ -38,10 +40,12 @@ _FIELDS: Final[Mapping[str, Check]] = {
     "kind_of": integer(max(PortionKind)),
     "value": blob(VALUE_BYTES),
     "signature": blob(SIGNATURE_BYTES),
+    "base": blob(VALUE_BYTES),
+    "opened": integer(MAX_ROUND),
 }
 
 
-def _kind(message: type[Any], name: str) -> Kind:
+def _kind(message: type[Any], name: str, *, item_bytes: int = 1, body_bytes: int | None = None) -> Kind:
     """The kind of a message whose fields are header fields of the same names, and a body where there is one."""
     names = [item.name for item in fields(message)]
     bodied = "body" in names
@@ -56,7 +60,7 @@ def _kind(message: type[Any], name: str) -> Kind:
         known = {item: found[key] for key, item in header.items()}
         return message(**known, body=body.toreadonly()) if bodied else message(**known)
 
-    return Kind(name, {key: _FIELDS[key] for key in header}, pack, unpack, item_bytes=int(bodied))
+    return Kind(name, {key: _FIELDS[key] for key in header}, pack, unpack, item_bytes * bodied, body_bytes)
 
 
 def _plain(value: object) -> object:
@@ -70,4 +74,8 @@ PRIVATE_KINDS: Final[Mapping[type[Any], Kind]] = {
     Bundle: _kind(Bundle, "bundle"),
     Fetch: _kind(Fetch, "fetch"),
     Portion: _kind(Portion, "portion"),
+    ChannelKeyNotice: _kind(ChannelKeyNotice, "channel_key", body_bytes=PUBLIC_BYTES),
+    Standing: _kind(Standing, "standing"),
+    BaseWanted: _kind(BaseWanted, "base_wanted"),
+    BaseCopy: _kind(BaseCopy, "base_copy", item_bytes=4),
 }

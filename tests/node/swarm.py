@@ -1,5 +1,6 @@
 """A swarm of runtimes in virtual time: the real loop, rounds and wire, the memory network, a learner of numpy alone."""
 
+import os
 import random
 from collections.abc import Callable
 from contextlib import AsyncExitStack
@@ -13,6 +14,7 @@ from consensus.rules import lookup
 from crypto.identity import Identity, PeerId
 from node import journal
 from node.compute import InlineCompute
+from node.guard import Guard
 from node.learning.learner import Assessment, Trained
 from node.runtime import Roster, Runtime, Terms
 from overlay.memory import Conditions, open_memory_network
@@ -72,6 +74,7 @@ class Member:
     events: list = field(default_factory=list)
     checkpoint: int = 0
     scope: trio.CancelScope | None = None
+    guard: Guard | None = None
 
     @property
     def rounds(self) -> dict[int, journal.RoundClosed]:
@@ -86,7 +89,7 @@ class Swarm:
     """`n` nodes named n0, n1, …; `edges` by index. Use `open_swarm`."""
 
     def __init__(
-        self, network, nursery, n, edges, kind, rounds, *, seed, size, dimension, deadline_s, quorum, epochs_s
+        self, network, nursery, n, edges, kind, rounds, *, seed, size, dimension, deadline_s, quorum, epochs_s, guard
     ) -> None:
         self.network = network
         self.nursery = nursery
@@ -102,6 +105,7 @@ class Swarm:
         ]
         self.terms = Terms(rounds, quorum, deadline_s, lookup("mean"), plan(kind, n, edges, seed, size=size))
         self.kind = kind
+        self.guard = guard
         self.epochs_s = epochs_s
 
     def id(self, index: int) -> PeerId:
@@ -122,6 +126,7 @@ class Swarm:
         member, roster = self.members[index], self.roster(index)
         with trio.CancelScope() as member.scope:
             async with self.network.open(roster.me, roster.peers, GREETING) as transport:
+                member.guard = self._guard(member, roster)
                 runtime = Runtime(
                     roster,
                     self.terms,
@@ -131,8 +136,23 @@ class Swarm:
                     record=member.events.append,
                     checkpoint=lambda done: setattr(member, "checkpoint", done),
                     wall_clock=trio.current_time,
+                    guard=member.guard,
                 )
                 await runtime.run(member.checkpoint)
+
+    def _guard(self, member: Member, roster: Roster) -> Guard | None:
+        if self.guard is None:
+            return None
+        base = None if member.guard is None else member.guard.base  # as a checkpoint keeps it
+        return Guard(
+            self.guard,
+            member.identity,
+            np.zeros(member.learner.vector_.size, np.float32),
+            base,
+            peers=roster.peers,
+            rounds=self.terms.rounds,
+            randbytes=os.urandom,
+        )
 
     def kill(self, index: int) -> None:
         """As kill -9: nothing is said, nothing more is recorded."""
@@ -159,6 +179,7 @@ class open_swarm:  # noqa: N801 - reads as the context manager that it is
             "deadline_s": 10.0,
             "quorum": 0.6,
             "epochs_s": {},
+            "guard": None,
             **options,
         }
         self.stack = AsyncExitStack()

@@ -1,0 +1,137 @@
+"""Nodes whose rounds are private, in virtual time: the exact average, kills, restarts, liars about the base."""
+
+import numpy as np
+import pytest
+
+from consensus.errors import PlanError
+from consensus.guarded_terms import GuardTerms
+from consensus.meeting_messages import ChannelKeyNotice, Standing
+from consensus.messages import Contribution
+from node import journal
+from overlay.memory import MemoryTransport
+from tests.node.swarm import complete, open_swarm
+
+EIGHT = GuardTerms(members=8, tolerated=2, packed=3, liars=1, absentees=1, clip=2.0, deadline_s=5.0)
+
+
+def private(rounds, **options):
+    return open_swarm(8, complete(8), "cliques", rounds=rounds, deadline_s=5.0, guard=EIGHT, **options)
+
+
+def contributors(swarm, round_, member):
+    names = {*member.rounds[round_].present, member.name}
+    return [other for other in swarm.members if other.name in names]
+
+
+def check_average(swarm, round_, members):
+    for member in members:
+        expected = np.mean([m.learner.contributed[round_] for m in contributors(swarm, round_, member)], axis=0)
+        np.testing.assert_allclose(member.learner.adopted[round_], expected, atol=1e-4)
+
+
+def faults(swarm):
+    return [event for member in swarm.members for event in member.events if isinstance(event, journal.Faulted)]
+
+
+async def test_eight_nodes_adopt_the_average_of_plain_rounds_and_send_no_model(autojump_clock, monkeypatch):
+    sent = set()
+    send = MemoryTransport.send
+    monkeypatch.setattr(MemoryTransport, "send", lambda self, p, m: (sent.add(type(m)), send(self, p, m))[1])
+    async with private(4) as swarm:
+        await swarm.until_all_finished()
+        for round_ in range(4):
+            check_average(swarm, round_, swarm.members)
+            vectors = [member.learner.adopted[round_] for member in swarm.members]
+            assert all(np.array_equal(vector, vectors[0]) for vector in vectors)
+            assert all(len(m.rounds[round_].present) == 7 for m in swarm.members)
+            assert all(m.rounds[round_].outcome == "averaged" for m in swarm.members)
+        assert not faults(swarm)
+    assert ChannelKeyNotice in sent
+    assert Contribution not in sent
+
+
+async def test_a_killed_node_is_done_without(autojump_clock):
+    async with private(8) as swarm:
+        await swarm.until(lambda: len(swarm.members[3].rounds) >= 3)
+        swarm.kill(3)
+        await swarm.until_all_finished(but=(3,))
+        others = [member for member in swarm.members if member.name != "n3"]
+        for member in others:
+            assert sorted(member.rounds) == list(range(8))
+            assert member.rounds[7].outcome == "averaged"
+            assert len(member.rounds[7].present) == 6
+        check_average(swarm, 7, others)
+        assert not faults(swarm)
+
+
+async def test_a_restarted_node_takes_the_cells_base_and_plays_no_round_twice(autojump_clock):
+    async with private(16) as swarm:
+        await swarm.until(lambda: len(swarm.members[3].rounds) >= 2)
+        swarm.kill(3)
+        at = swarm.members[3].checkpoint
+        await swarm.until(lambda: len(swarm.members[0].rounds) >= 6)
+        swarm.start(3)
+        await swarm.until_all_finished()
+        rounds = [event.round for event in swarm.members[3].events if isinstance(event, journal.RoundClosed)]
+        assert len(set(rounds)) == len(rounds)
+        assert min(round_ for round_ in rounds if round_ >= at) >= 4
+        vectors = [member.learner.adopted[15] for member in swarm.members]
+        assert all(np.array_equal(vector, vectors[0]) for vector in vectors)
+        assert "n3" in swarm.members[0].rounds[15].present
+        check_average(swarm, 15, swarm.members)
+
+
+async def test_the_number_of_a_round_is_written_down_before_it_starts(autojump_clock, monkeypatch):
+    early = []
+    send = MemoryTransport.send
+    async with private(3) as swarm:
+        members = {member.identity.peer_id: member for member in swarm.members}
+
+        def watch(self, peer, message):
+            if isinstance(message, Standing) and members[self.peer_id].checkpoint <= message.round:
+                early.append(message)
+            return send(self, peer, message)
+
+        monkeypatch.setattr(MemoryTransport, "send", watch)
+        await swarm.until_all_finished()
+    assert not early
+
+
+async def test_one_liar_about_the_base_moves_nobody(autojump_clock, monkeypatch):
+    send = MemoryTransport.send
+    async with private(4) as swarm:
+        liar = swarm.id(5)
+
+        def lie(self, peer, message):
+            if isinstance(message, Standing) and self.peer_id == liar:
+                message = Standing(message.round, b"?" * 32, 10**6)
+            return send(self, peer, message)
+
+        monkeypatch.setattr(MemoryTransport, "send", lie)
+        await swarm.until_all_finished()
+        for round_ in range(4):
+            check_average(swarm, round_, swarm.members)
+
+
+async def test_two_keys_of_a_stranger_are_refused(autojump_clock, monkeypatch):
+    """A key that its sender did not sign is not sealed to, and the sender is named."""
+    send = MemoryTransport.send
+
+    async with private(2) as swarm:
+        liar = swarm.id(5)
+
+        def forge(self, peer, message):
+            if isinstance(message, ChannelKeyNotice) and self.peer_id == liar:
+                message = ChannelKeyNotice(bytes(64), message.body)
+            return send(self, peer, message)
+
+        monkeypatch.setattr(MemoryTransport, "send", forge)
+        await swarm.until_all_finished(but=(5,))
+        assert {event.peer for event in faults(swarm)} >= {"n5"}
+        assert swarm.members[0].rounds[1].outcome == "averaged"
+
+
+@pytest.mark.parametrize(("members", "bound"), [(6, "m - f >="), (7, "to agree")])
+def test_cells_too_small_are_refused_with_the_bound(members, bound):
+    with pytest.raises(PlanError, match=bound):
+        GuardTerms(members=members, tolerated=2, packed=2, liars=1, absentees=1, clip=2.0)

@@ -102,7 +102,7 @@ class GuardedRound:
         self._present: set[PeerId] = set()
         self._began = math.nan
         self._retry_at = math.inf
-        self._wanted: bytes | None = None
+        self._wanted: tuple[int, bytes] | None = None
         self._asked: set[PeerId] = set()
         self._private: PrivateRound | None = None
         self._private_outcome: PrivateOutcome | None = None
@@ -125,24 +125,13 @@ class GuardedRound:
         """What to do about `event`. Raises `RemoteFault` for what no honest member says in an open phase."""
         effects: list[Effect] = []
         match event:
-            case Heard(peer, Contribution()):
+            case Heard(_, Contribution()):
                 return self._hear_open(event, now)
             case Heard(peer, _) if peer not in self._others:
                 return []
-            case Heard(peer, Standing() as standing) if standing.round == self.number:
-                self._present.add(peer)
-                self._away.discard(peer)
-                self._standings[peer] = standing
-            case Heard(peer, BaseWanted() as wanted) if wanted.round == self.number:
-                effects += self._lend(peer, wanted.base)
-            case Heard(peer, BaseCopy() as copy) if copy.round == self.number:
-                self._borrow(copy)
             case Heard(peer, _):
                 self._present.add(peer)
-                if self._private is None:
-                    kept = self._early.setdefault(peer, [])
-                    if len(kept) < _EARLY:
-                        kept.append(event)
+                effects += self._hear(peer, event)
             case Up(peer):
                 self._away.discard(peer)
                 effects += self._tell([peer]) if peer in self._others else []
@@ -166,45 +155,62 @@ class GuardedRound:
             return []
         return [Send(peer, Standing(self.number, self._played.digest, self._played.opened)) for peer in peers]
 
+    def _hear(self, peer: PeerId, heard: Heard) -> list[Effect]:
+        match heard.message:
+            case Standing() as standing if standing.round == self.number:
+                self._away.discard(peer)
+                self._standings[peer] = standing
+            case BaseWanted() as wanted if wanted.round == self.number:
+                return self._lend(peer, wanted.base)
+            case BaseCopy() as copy if copy.round == self.number:
+                self._borrow(copy)
+            case _ if self._private is None:
+                kept = self._early.setdefault(peer, [])
+                if len(kept) < _EARLY:
+                    kept.append(heard)
+            case _:
+                pass
+        return []
+
     def _meet(self, now: float) -> list[Effect]:
         if self.outcome is not None:
             return []
-        deadline = self._began + self._terms.deadline_s
         missing = set(self._others) - self._away - self._standings.keys()
         enough = len(self._standings) + 1 >= self._terms.least_heard
-        if missing and not enough:
-            deadline += (_PATIENCE - 1) * self._terms.deadline_s
-        if self._wanted is None and (not missing or now >= deadline):
+        waves = _PATIENCE if missing and not enough else 1
+        if self._wanted is None and (not missing or now >= self._began + waves * self._terms.deadline_s):
             if not enough:
                 return self._close(None)
             self._wanted = self._cells_base()
-            if self._wanted == self._initial.digest:
+            if self._wanted[1] == self._initial.digest:
                 self._played = self._initial
-        if self._wanted == self._played.digest:
+        if self._wanted is not None and self._wanted[1] == self._played.digest:
             self.base = self._played
             return self._begin(now)
         if self._wanted is not None:
-            deadline += self._terms.deadline_s
-        if now >= deadline:
-            return self._close(None)
+            waves += 1
+        end = self._began + waves * self._terms.deadline_s
+        return self._close(None) if now >= end else [*self._insist(missing, now), WakeAt(min(self._retry_at, end))]
+
+    def _insist(self, missing: Collection[PeerId], now: float) -> list[Effect]:
+        """Say again what may have been lost, and ask for the base."""
         effects: list[Effect] = []
         if now >= self._retry_at:
             self._retry_at = now + self._terms.deadline_s / 4
             self._asked.clear()
             effects += self._tell(sorted(missing))
-        if self._wanted is not None:
-            effects += self._ask(self._wanted)
-        return [*effects, WakeAt(min(self._retry_at, deadline))]
+        return effects if self._wanted is None else effects + self._ask(*self._wanted)
 
-    def _cells_base(self) -> bytes:
+    def _cells_base(self) -> tuple[int, bytes]:
         said = Counter((one.opened, one.base) for one in self._standings.values())
         said[self._played.opened, self._played.digest] += 1
         vouched = [one for one, count in said.items() if count >= self._terms.vouching]
-        return max(vouched)[1] if vouched else self._initial.digest
+        return max(vouched) if vouched else (0, self._initial.digest)
 
-    def _ask(self, wanted: bytes) -> list[Effect]:
+    def _ask(self, opened: int, wanted: bytes) -> list[Effect]:
         """Of as many that vouch for the base as surely have an honest one among them."""
-        holders = [peer for peer in self._others if peer in self._standings and self._standings[peer].base == wanted]
+        said = (opened, wanted)
+        holders = [peer for peer, one in sorted(self._standings.items()) if (one.opened, one.base) == said]
         due = [peer for peer in holders[: self._terms.vouching] if peer not in self._asked]
         self._asked.update(due)
         return [Send(peer, BaseWanted(self.number, wanted)) for peer in due]
@@ -217,13 +223,15 @@ class GuardedRound:
         return [Send(peer, BaseCopy(self.number, known.body))]
 
     def _borrow(self, copy: BaseCopy) -> None:
-        if self._private is not None or hashlib.sha256(copy.body).digest() != self._wanted:
+        if self._private is not None or self._wanted is None:
+            return
+        opened, digest = self._wanted
+        if hashlib.sha256(copy.body).digest() != digest:
             return
         vector = np.frombuffer(bytes(copy.body), "<f4").astype(np.float32)
         if vector.shape != self._trained.shape or not np.isfinite(vector).all():
             return  # vouched for by liars alone
         vector.flags.writeable = False
-        opened = max(one.opened for one in self._standings.values() if one.base == self._wanted)
         self._played = Base(vector, opened)
 
     # --- the private phase ----------------------------------------------------------------------------------------
@@ -231,11 +239,11 @@ class GuardedRound:
     def _begin(self, now: float) -> list[Effect]:
         mine = self._member.channel_key.public
         # Who has published no key gets boxes that nobody can open, and is absent.
-        keys = {peer: self._channel_keys.get(peer, mine) for peer in self._cell}
+        keys = {peer: self._channel_keys.get(peer, mine) for peer in self._cell} | {self._me: mine}
         keyless = {peer for peer in self._others if peer not in self._channel_keys}
         private = PrivateRound(
             self._me,
-            self._terms.round(self._cell, self.number, self._trained.size, self._played.digest, {**keys, self._me: mine}),
+            self._terms.round(self._cell, self.number, self._trained.size, self._played.digest, keys),
             self._trained - self._played.vector,
             sign=self._member.sign,
             channel_key=self._member.channel_key,
@@ -283,9 +291,10 @@ class GuardedRound:
         if self._open is not None:
             return self._end(self._open.receive(heard, now))
         message = heard.message
-        if isinstance(message, Contribution) and message.round >= self.number and message.phase < len(self._phases):
-            if message.round == self.number and heard.peer in self._phases[message.phase]:
-                self._contributions.setdefault((heard.peer, message.phase), heard)
+        if not isinstance(message, Contribution) or message.round != self.number:
+            return []
+        if 0 < message.phase < len(self._phases) and heard.peer in self._phases[message.phase]:
+            self._contributions.setdefault((heard.peer, message.phase), heard)
         return []
 
     def _end(self, effects: Sequence[Effect]) -> list[Effect]:

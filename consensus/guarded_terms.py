@@ -80,7 +80,7 @@ class GuardTerms:
         except (PackingError, ProofError) as error:
             raise PlanError(str(error)) from error
 
-    def round(  # noqa: A003
+    def round(
         self, cell: tuple[PeerId, ...], number: int, size: int, base: bytes, channel_keys: Mapping[PeerId, bytes]
     ) -> PrivateTerms:
         """The terms of one round of the sorted `cell`. The digest of the base is part of what all statements are

@@ -92,9 +92,7 @@ def resume(learner: Learner, spec: NodeSpec) -> tuple[int, Base | None]:
     return checkpoint.round, unpack_base(checkpoint.learner, learner.parameters)
 
 
-def guard_of(
-    spec: NodeSpec, identity: Identity, learner: Learner, initial: Vector, base: Base | None
-) -> Guard | None:
+def guard_of(spec: NodeSpec, identity: Identity, learner: Learner, initial: Vector, base: Base | None) -> Guard | None:
     """What makes the rounds of `spec` private; None where the topology does not ask for it."""
     terms = spec.topology.guard(learner.layout)
     if terms is None:

@@ -58,7 +58,7 @@ class Guard:
         self._keys[peer] = public
         return None
 
-    def round(  # noqa: A003
+    def round(
         self,
         me: PeerId,
         number: int,

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol, TypeVar
 
 import trio
@@ -37,6 +38,7 @@ from node.learning.learner import Assessment, Trained
 from overlay.liveness import Liveness
 from overlay.transport import Event as TransportEvent
 from overlay.transport import PeerDown, PeerUp, Received, Refused, Transport
+from overlay.wire import Greeting, Message, Ping, Pong
 
 T = TypeVar("T")
 HURRY = 0.1
@@ -166,8 +168,7 @@ class Runtime:
             number = self._number = self._ahead_of(number) or number
             if self._guard is not None:
                 # A node that has lost its state in a private round must not take part in that round again.
-                playing = number
-                await self._meanwhile(lambda: self._checkpoint(playing + 1))
+                await self._meanwhile(partial(self._checkpoint, number + 1))
             outcome = await self._exchange(self._open_round(number))
         closed_at = trio.current_time()
         assessment = await self._meanwhile(lambda: self._settle(outcome, number))
@@ -278,17 +279,8 @@ class Runtime:
     def _hear(self, event: TransportEvent) -> None:
         now = trio.current_time()
         match event:
-            case Received(peer, Contribution() as contribution):
-                if contribution.round >= self._number:  # one that is always late is no reason to wait
-                    self._liveness.heard(peer, now)
-                self._mailbox.offer(peer, contribution)
-                self._deliver(Heard(peer, contribution))
-            case Received(peer, ChannelKeyNotice() as notice) if self._guard is not None:
-                wrong = self._guard.take_key(peer, notice)
-                if wrong is not None:
-                    self._record_fault(self._number, peer, wrong)
-            case Received(peer, message) if self._guard is not None and isinstance(message, Letter):
-                self._hear_letter(self._guard, peer, message, now)
+            case Received(peer, message):
+                self._hear_message(peer, message, now)
             case PeerUp(peer):
                 self._up.add(peer)
                 if self._guard is not None:
@@ -312,8 +304,24 @@ class Runtime:
                 self._record(
                     journal.Refused(at=self._wall_clock(), peer=who, address=address, reason=reason, count=count)
                 )
-            case Received():
+
+    def _hear_message(self, peer: PeerId, message: Message, now: float) -> None:
+        match message:
+            case Contribution():
+                if message.round >= self._number:  # one that is always late is no reason to wait
+                    self._liveness.heard(peer, now)
+                self._mailbox.offer(peer, message)
+                self._deliver(Heard(peer, message))
+            case Greeting() | Ping() | Pong():
                 pass  # the transport's own messages end there
+            case _ if self._guard is None:
+                pass  # nobody was asked for anything private
+            case ChannelKeyNotice():
+                wrong = self._guard.take_key(peer, message)
+                if wrong is not None:
+                    self._record_fault(self._number, peer, wrong)
+            case _:
+                self._hear_letter(self._guard, peer, message, now)
 
     def _hear_letter(self, guard: Guard, peer: PeerId, letter: Letter, now: float) -> None:
         if isinstance(letter, Standing):
@@ -350,9 +358,9 @@ class Runtime:
     def _perform(self, effects: Sequence[Effect]) -> None:
         for effect in effects:
             match effect:
-                case Send(message=message) if isinstance(message, EncryptedMessage):
-                    raise TypeError(f"{type(message).__name__} has no wire format")  # rounds of that kind are not run
                 case Send(peer, message):
+                    if isinstance(message, EncryptedMessage):  # rounds of that kind are not run
+                        raise TypeError(f"{type(message).__name__} has no wire format")
                     self._transport.send(peer, message)
                 case WakeAt(time):
                     self._wake_at = time

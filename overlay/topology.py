@@ -166,7 +166,8 @@ class Topology(Section):
             "task": {**raw["task"], "dataset": self.task.dataset.partition(":")[0]},
             "rounds": {"deadline_s": self.rounds.deadline_s, "quorum": self.rounds.quorum},
             "consensus": raw["consensus"],
-            "privacy": raw["privacy"],
+            # Open rounds read none of the numbers; swarms of releases that had none keep their digests.
+            "privacy": {key: value for key, value in raw["privacy"].items() if key not in self.privacy.unused()},
         }
         canonical = json.dumps(agreed, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
         return hashlib.sha256(canonical.encode("ascii")).digest()

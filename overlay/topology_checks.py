@@ -66,7 +66,8 @@ def check_sharing(privacy: Privacy, consensus: Consensus, names: Sequence[str], 
     sizes = {len(made.phases_of(member, 0)[0]): name for member, name in enumerate(names)}
     if len(sizes) > 1:
         found = listed([f"{size} ({name})" for size, name in sorted(sizes.items())])
-        raise Problem(f"{here} needs cliques of one size; here they have {found} members", _USE_CLIQUES, "privacy.sharing")
+        what = f"{here} needs cliques of one size; here they have {found} members"
+        raise Problem(what, _USE_CLIQUES, "privacy.sharing")
     try:
         GuardTerms(
             members=min(sizes),

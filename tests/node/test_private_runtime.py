@@ -1,9 +1,7 @@
 """Nodes whose rounds are private, in virtual time: the exact average, kills, restarts, liars about the base."""
 
 import numpy as np
-import pytest
 
-from consensus.errors import PlanError
 from consensus.guarded_terms import GuardTerms
 from consensus.meeting_messages import ChannelKeyNotice, Standing
 from consensus.messages import Contribution
@@ -131,7 +129,18 @@ async def test_two_keys_of_a_stranger_are_refused(autojump_clock, monkeypatch):
         assert swarm.members[0].rounds[1].outcome == "averaged"
 
 
-@pytest.mark.parametrize(("members", "bound"), [(6, "m - f >="), (7, "to agree")])
-def test_cells_too_small_are_refused_with_the_bound(members, bound):
-    with pytest.raises(PlanError, match=bound):
-        GuardTerms(members=members, tolerated=2, packed=2, liars=1, absentees=1, clip=2.0)
+FOUR = GuardTerms(members=4, tolerated=1, packed=2, liars=0, absentees=1, clip=2.0, deadline_s=5.0)
+
+
+async def test_cliques_average_in_private_and_their_bridges_in_the_open(autojump_clock):
+    within = [(a + i, a + j) for a in (0, 4) for i, j in complete(4)]
+    edges = tuple(sorted([*within, (3, 4)]))
+    async with open_swarm(8, edges, "cliques", rounds=3, deadline_s=5.0, guard=FOUR) as swarm:
+        await swarm.until_all_finished()
+        for round_ in range(3):
+            _, between = swarm.terms.plan.phases(round_)
+            contributed = np.stack([member.learner.contributed[round_] for member in swarm.members])
+            means = np.repeat([contributed[:4].mean(0), contributed[4:].mean(0)], 4, axis=0)
+            adopted = np.stack([member.learner.adopted[round_] for member in swarm.members])
+            np.testing.assert_allclose(adopted, between @ means, atol=1e-4)
+        assert not faults(swarm)

@@ -1,6 +1,6 @@
 import pytest
 
-from overlay.topology import parse_topology
+from overlay.topology import dumps, parse_topology
 from tests.overlay.files import LONG, PEER_IDS, document, nodes, refusal
 
 
@@ -45,8 +45,8 @@ from tests.overlay.files import LONG, PEER_IDS, document, nodes, refusal
         ("count = 5", "count = 10_000_000", "rounds.count is 10000000", "less than or equal to 1000000"),
         ("quorum = 0.75", "quorum = 1.1", "rounds.quorum is 1.1", "less than or equal to 1"),
         ("quorum = 0.75", "quorum = 1979-05-27", "rounds.quorum is datetime", "a number"),
-        ("[targets]", '[privacy]\nsharing = "shamir"\n[targets]', "not available in this version", "use none"),
-        ("[targets]", "[privacy]\nepsilon = 4.0\n[targets]", "privacy.epsilon is not available", "sharing, dp"),
+        ("[targets]", '[privacy]\nsharing = "masks"\n[targets]', "not available in this version", "none or shamir"),
+        ("[targets]", "[privacy]\nepsilon = 4.0\n[targets]", "privacy.epsilon is not available", "sharing, tolerated"),
         ("[targets]", "[detect]\npenalty = 25\n[targets]", "detect is not available in this version", "leave it out"),
         ("[targets]", '[consensus]\nrule = "krum"\n[targets]', "not available in this version", "use mean"),
         ("[targets]", '[consensus]\ncommittee = "grid"\n[targets]', "consensus.size is missing", "add size"),
@@ -137,3 +137,35 @@ def test_column_partition_needs_its_column_and_local_may_have_data():
     assert "task.column is missing" in refusal(document(after='[task]\npartition = "column"')).problem
     text = document(after='[task]\npartition = "local"').replace('"press-1"\n', '"press-1"\ndata = "csv:/x.csv"\n', 1)
     assert parse_topology(text, "x").nodes[0].data == "csv:/x.csv"
+
+
+def shared(nodes: int, family: str, committee: str, privacy: str = "") -> str:
+    names = "".join(f'[[node]]\nname = "n{place}"\n' for place in range(nodes))
+    return f'name = "x"\n[graph]\n{family}\n[consensus]\n{committee}\n[privacy]\nsharing = "shamir"\n{privacy}\n{names}'
+
+
+COMPLETE, D_CLIQUES = 'family = "complete"', 'family = "d-cliques"\nclique_size = 5'
+CLIQUES, GRID = 'committee = "cliques"', 'committee = "grid"\nsize = 3'
+
+
+@pytest.mark.parametrize(
+    ("text", "problem", "remedy"),
+    [
+        (shared(8, COMPLETE, 'committee = "neighbourhood"'), "can be subtracted", 'committee = "cliques"'),
+        (shared(9, COMPLETE, GRID), "not available in this version", 'committee = "cliques"'),
+        (shared(9, D_CLIQUES, CLIQUES), "cliques of one size; here they have 4 (", 'family = "complete"'),
+        (shared(6, COMPLETE, CLIQUES), "m - f >= t + l + 2e", "larger cliques"),
+        (shared(8, COMPLETE, CLIQUES, "absentees = 2\npacking = 2"), "needed for the rest to agree: m=8", "lower"),
+        (shared(8, COMPLETE, CLIQUES, "clip = 0.0"), "clip", ""),
+    ],
+)
+def test_sharing_that_hides_nothing_or_does_not_fit_is_refused_with_the_reason(text, problem, remedy):
+    error = refusal(text)
+    assert problem in error.problem
+    assert remedy in error.remedy
+
+
+def test_sharing_on_a_clique_that_fits_is_taken():
+    topology = parse_topology(shared(8, COMPLETE, CLIQUES), "x.toml")
+    assert topology.guard().members == 8
+    assert parse_topology(dumps(topology), "y.toml") == topology

@@ -7,7 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from consensus.meeting_messages import BaseCopy, BaseWanted, ChannelKeyNotice, Standing
 from consensus.private_messages import Bundle, Fetch, Item, Portion, Sealed, Vote
+from crypto.sealing import PUBLIC_BYTES
 from overlay.wire import Decoder, Limits, WireError, encode
 from tests.overlay.test_wire import split
 
@@ -21,6 +23,10 @@ messages = st.one_of(
     ),
     st.builds(Bundle, rounds, stages, st.integers(0, 512), st.integers(0, 3), bodies),
     st.builds(Fetch, rounds, stages, members),
+    st.builds(ChannelKeyNotice, signatures, st.binary(min_size=PUBLIC_BYTES, max_size=PUBLIC_BYTES)),
+    st.builds(Standing, rounds, st.binary(min_size=32, max_size=32), rounds),
+    st.builds(BaseWanted, rounds, st.binary(min_size=32, max_size=32)),
+    st.builds(BaseCopy, rounds, st.binary(max_size=300).map(lambda body: body[: len(body) // 4 * 4])),
     st.builds(Portion, rounds, members, members, st.integers(0, 1), signatures, bodies),
 )
 
@@ -64,6 +70,8 @@ def test_nothing_but_a_wire_error_comes_of_other_bytes(message, data):
         Vote(0, 0, 513, 0, bytes(32), bytes(64)),
         Bundle(0, 0, 0, 4, b""),
         Fetch(0, 0, -1),
+        Standing(0, bytes(31), 0),
+        ChannelKeyNotice(bytes(63), bytes(PUBLIC_BYTES)),
         Portion(0, 0, 0, 2, bytes(64), b""),
     ],
 )
@@ -87,3 +95,12 @@ def test_bodies_are_not_copied():
     assert isinstance(got, Sealed)
     assert isinstance(got.body, memoryview)
     assert got.body.readonly
+
+
+@pytest.mark.parametrize(
+    "message",
+    [ChannelKeyNotice(bytes(64), b""), ChannelKeyNotice(bytes(64), bytes(2 * PUBLIC_BYTES)), BaseCopy(0, b"five!")],
+)
+def test_bodies_of_another_size_are_not_sent(message):
+    with pytest.raises(ValueError, match="body of"):
+        encode(message)

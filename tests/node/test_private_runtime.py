@@ -73,8 +73,9 @@ async def test_a_restarted_node_takes_the_cells_base_and_plays_no_round_twice(au
         rounds = [event.round for event in swarm.members[3].events if isinstance(event, journal.RoundClosed)]
         assert len(set(rounds)) == len(rounds)
         assert min(round_ for round_ in rounds if round_ >= at) >= 4
+        told = {m.name: (m.rounds[15].outcome, m.rounds[15].present, sorted(m.rounds)) for m in swarm.members}
         vectors = [member.learner.adopted[15] for member in swarm.members]
-        assert all(np.array_equal(vector, vectors[0]) for vector in vectors)
+        assert all(np.array_equal(vector, vectors[0]) for vector in vectors), told
         assert "n3" in swarm.members[0].rounds[15].present
         check_average(swarm, 15, swarm.members)
 

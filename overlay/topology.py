@@ -23,9 +23,10 @@ from crypto.identity import PeerId
 from overlay.addresses import LOOPBACK
 from overlay.families import FAMILY_NAMES, Edge, Graph
 from overlay.section import Planned, Section
-from overlay.topology_checks import check_data, check_sharing, check_unique, committee_plan
+from overlay.topology_checks import check_data, check_privacy, check_sharing, check_unique, committee_plan
 from overlay.topology_errors import Problem, TopologyError, explain, nearest, shown
-from overlay.topology_schema import MAX_NODES, Consensus, Name, Node, Privacy, Rounds, Targets, Task
+from overlay.topology_privacy import Privacy
+from overlay.topology_schema import MAX_NODES, Consensus, Name, Node, Rounds, Targets, Task
 from overlay.topology_text import render
 
 __all__ = ["Topology", "TopologyError", "dumps", "load_topology", "parse_topology"]
@@ -165,9 +166,9 @@ class Topology(Section):
             "edges": self._edges,
             "task": {**raw["task"], "dataset": self.task.dataset.partition(":")[0]},
             "rounds": {"deadline_s": self.rounds.deadline_s, "quorum": self.rounds.quorum},
-            "consensus": raw["consensus"],
-            # Open rounds read none of the numbers; swarms of releases that had none keep their digests.
-            "privacy": {key: value for key, value in raw["privacy"].items() if key not in self.privacy.unused()},
+            # Without what is not read: swarms of releases that had no such keys keep their digests.
+            "consensus": _read(raw["consensus"], self.consensus),
+            "privacy": _read(raw["privacy"], self.privacy),
         }
         canonical = json.dumps(agreed, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
         return hashlib.sha256(canonical.encode("ascii")).digest()
@@ -190,6 +191,7 @@ class Topology(Section):
     def _is_sound(self) -> Self:
         check_unique(self.nodes)
         check_data(self.task, self.nodes)
+        check_privacy(self.privacy, self.task)
         self._indices = {name: i for i, name in enumerate(self.names)}
         try:
             self._edges = self.graph.build(self.names, self.seed)
@@ -247,6 +249,10 @@ def parse_topology(text: str, source: str) -> Topology:
 def dumps(topology: Topology) -> str:
     """`topology` as the text of a file, with a comment beside each key; parses to an equal topology."""
     return render(topology)
+
+
+def _read(raw: Mapping[str, object], section: Section) -> dict[str, object]:
+    return {key: value for key, value in raw.items() if key not in section.unused()}
 
 
 def _check_size(size: int, source: str) -> None:

@@ -7,27 +7,34 @@ from itertools import combinations
 from typing import Final
 
 from consensus.committee import Plan, plan
+from consensus.encrypted_terms import EncryptedTerms
 from consensus.errors import PlanError
 from consensus.guarded_terms import GuardTerms
+from consensus.masked_terms import MaskedTerms
+from crypto.ckks import Ckks
+from crypto.fixedpoint import FixedPoint
+from crypto.identity import PeerId
 from overlay.addresses import Address
 from overlay.families import Edge
 from overlay.topology_errors import Problem, listed, shown
-from overlay.topology_schema import Consensus, Node, Privacy, Task
+from overlay.topology_privacy import Privacy
+from overlay.topology_schema import Consensus, Node, Task
 
 _REMEDY: Final = {
     "neighbourhood": "every connected graph has neighbourhoods: check [graph]",
     "cliques": 'use family = "d-cliques" or "complete", or committee = "neighbourhood", which every graph allows',
+    "stars": 'use a smaller size or a graph of higher degree, or committee = "neighbourhood"',
     "grid": 'use family = "complete" with size**r nodes, or committee = "neighbourhood"',
 }
 
-_USE_CLIQUES: Final = 'use committee = "cliques" with family = "complete" or "d-cliques"'
+_USE_CELLS: Final = 'use committee = "cliques" with family = "complete" or "d-cliques", or committee = "stars"'
 
 
 def committee_plan(consensus: Consensus, names: Sequence[str], edges: Sequence[Edge], seed: int) -> Plan:
     """The plan of the committees that `consensus` asks for, where the graph allows them."""
     kind = consensus.committee
     try:
-        made = plan(kind, len(names), edges, seed, size=consensus.size)
+        made = plan(kind, len(names), edges, seed, size=consensus.size, epoch_rounds=consensus.epoch)
     except PlanError as error:
         raise _misfit(kind, str(error)) from error
     if kind == "grid":
@@ -47,10 +54,19 @@ def _check_complete(names: Sequence[str], edges: Sequence[Edge]) -> None:
 
 
 def _check_company(kind: str, names: Sequence[str], made: Plan) -> None:
+    if kind == "stars":
+        return  # whom no star takes sits a round out
     # A clique of one averages with nobody in the first phase, and could hide nothing in a sum.
     alone = [name for i, name in enumerate(names) if len(made.phases_of(i, 0)[0]) < 2]
     if alone:
         raise _misfit(kind, f"every node needs a clique of two or more; alone: {listed(alone)}")
+
+
+def check_privacy(privacy: Privacy, task: Task) -> None:
+    """Noise for rows is made for a number of rows that all know."""
+    if privacy.dp == "record" and task.partition == "local" and privacy.rows is None:
+        why = 'is missing: with partition = "local" nobody can work out how many rows the others have'
+        raise Problem(why, "add rows = 1000, say: about what a node has, and no secret", "privacy.rows")
 
 
 def check_sharing(privacy: Privacy, consensus: Consensus, names: Sequence[str], made: Plan) -> None:
@@ -58,28 +74,42 @@ def check_sharing(privacy: Privacy, consensus: Consensus, names: Sequence[str], 
     kind, here = consensus.committee, f'= "{privacy.sharing}"'
     if kind == "neighbourhood":
         why = "the sums of neighbourhoods that overlap can be subtracted, and what is left is one node's update"
-        raise Problem(f'{here} does not go with committee = "neighbourhood": {why}', _USE_CLIQUES, "privacy.sharing")
-    if kind != "cliques":
-        raise Problem(
-            f'{here} with committee = "{kind}" is not available in this version', _USE_CLIQUES, "privacy.sharing"
-        )
+        raise Problem(f'{here} does not go with committee = "neighbourhood": {why}', _USE_CELLS, "privacy.sharing")
+    members = consensus.size or _clique_size(here, names, made)
+    try:
+        _try_terms(privacy, members)
+    except PlanError as error:
+        numbers = "tolerated, packing, liars or absentees" if privacy.sharing == "shamir" else "tolerated or absentees"
+        remedy = f"use larger cells, or lower {numbers}"
+        raise Problem(f"{here} does not fit cells of {members}: {error}", remedy, "privacy.sharing") from error
+
+
+def _clique_size(here: str, names: Sequence[str], made: Plan) -> int:
     sizes = {len(made.phases_of(member, 0)[0]): name for member, name in enumerate(names)}
     if len(sizes) > 1:
         found = listed([f"{size} ({name})" for size, name in sorted(sizes.items())])
-        what = f"{here} needs cliques of one size; here they have {found} members"
-        raise Problem(what, _USE_CLIQUES, "privacy.sharing")
-    try:
-        GuardTerms(
-            members=min(sizes),
-            tolerated=privacy.tolerated,
-            packed=privacy.packing,
-            liars=privacy.liars,
-            absentees=privacy.absentees,
-            clip=privacy.clip,
-        )
-    except PlanError as error:
-        remedy = "use larger cliques, or lower tolerated, packing, liars or absentees"
-        raise Problem(f"{here} does not fit cliques of {min(sizes)}: {error}", remedy, "privacy.sharing") from error
+        what = f"{here} needs cells of one size; the cliques here have {found} members"
+        raise Problem(what, _USE_CELLS, "privacy.sharing")
+    return min(sizes)
+
+
+def _try_terms(privacy: Privacy, members: int) -> None:
+    """Raises PlanError for numbers that no round of such cells can be run with."""
+    cell = tuple(PeerId(f"member {place:03}") for place in range(members))
+    match privacy.sharing:
+        case "shamir":
+            GuardTerms(
+                members=members,
+                tolerated=privacy.tolerated,
+                packed=privacy.packing,
+                liars=privacy.liars,
+                absentees=privacy.absentees,
+                clip=privacy.clip,
+            )
+        case "masks":
+            MaskedTerms(cell, 0, members, FixedPoint(1.0, privacy.clip, members), privacy.tolerated)
+        case "bfv" | "ckks":
+            EncryptedTerms(cell, 0, 1, Ckks())
 
 
 def _misfit(kind: str, why: str) -> Problem:

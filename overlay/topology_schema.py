@@ -1,4 +1,4 @@
-"""The tables of a topology file except `[graph]`, which is in `overlay.families`.
+"""The tables of a topology file, except `[graph]` in `overlay.families` and `[privacy]` in `overlay.topology_privacy`.
 
 The docstring under a field is the comment that `grapevine topology new` writes beside its key.
 """
@@ -28,6 +28,8 @@ _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}", re.ASCII)
 _RESERVED: Final = ("lab", "plots", "report.html", "report.json", "run.json")
 """What a run keeps in its folder beside the folders of the nodes."""
 _PATH_MAX: Final = 1024
+_DRAWN: Final = ("stars", "grid")
+"""Committees whose members are drawn anew each epoch."""
 
 
 def _is_name(text: str) -> str:
@@ -163,55 +165,32 @@ class Consensus(Section):
     """How the models of neighbours become one."""
 
     planned: ClassVar[Planned] = {
-        "committee": ("stars",),
         "rule": ("median", "trimmed-mean", "geometric-median", "krum", "nnm+geometric-median", "nnm+trimmed-mean"),
         "byzantine": (),
     }
 
-    committee: Literal["neighbourhood", "cliques", "grid"] = "neighbourhood"
-    """neighbourhood | cliques (of the graph) | grid (small cells of a complete graph)"""
+    committee: Literal["neighbourhood", "cliques", "stars", "grid"] = "neighbourhood"
+    """neighbourhood | cliques (of the graph) | stars (of any graph, drawn) | grid (cells of a complete graph)"""
     size: int | None = Field(default=None, ge=2, le=MAX_NODES)
-    """Nodes of a grid's cell; the number of nodes must be a power of it."""
+    """Nodes of a cell; of a grid, the number of nodes must be a power of it."""
+    epoch: int = Field(default=16, ge=1, le=MAX_ROUNDS)
+    """Rounds between two drawings of who shares a cell."""
     rule: Literal["mean"] = "mean"
     """mean"""
 
-    @model_validator(mode="after")
-    def _size_is_for_a_grid(self) -> Self:
-        if self.committee == "grid" and self.size is None:
-            raise Problem('is missing beside committee = "grid"', "add size = 4, say: n must be size**r", "size")
-        if self.committee != "grid" and self.size is not None:
-            raise Problem(f'is for committee = "grid" alone, not "{self.committee}"', "take it out", "size")
-        return self
-
-
-class Privacy(Section):
-    """What peers may learn of each other's updates."""
-
-    planned: ClassVar[Planned] = {
-        "sharing": ("masks", "ckks", "bfv"),
-        "dp": ("update", "record"),
-        **dict.fromkeys(("screen", "noise", "epsilon", "delta"), ()),
-    }
-
-    sharing: Literal["none", "shamir"] = "none"
-    """none: neighbours see each other's models | shamir: they learn the sum of a clique's updates, and no other"""
-    tolerated: int = Field(default=2, ge=1, le=255)
-    """t: members of a clique that learn nothing else even if they pool what they know."""
-    packing: int = Field(default=3, ge=1, le=255)
-    """Values that one share carries: more is less traffic, and needs more members."""
-    liars: int = Field(default=1, ge=0, le=255)
-    """Members of a clique that may send anything without changing a sum unnoticed."""
-    absentees: int = Field(default=1, ge=0, le=255)
-    """Members of a clique that a round can do without."""
-    clip: float = Field(default=2.0, gt=0, le=1e6)
-    """Largest Euclidean norm of an update; a longer one is shortened to it."""
-    dp: Literal["off"] = "off"
-    """off: no noise is added"""
-
     def unused(self) -> frozenset[str]:
-        """What open rounds do not read."""
-        shared = {"tolerated", "packing", "liars", "absentees", "clip"}
-        return frozenset(shared if self.sharing == "none" else ())
+        """What committees that are not drawn do not read."""
+        return frozenset(() if self.committee in _DRAWN else ("epoch",))
+
+    @model_validator(mode="after")
+    def _size_is_for_cells(self) -> Self:
+        kind, size = self.committee, self.size
+        if kind in _DRAWN and size is None:
+            bound = ": n must be size**r" if kind == "grid" else ": the centre and its neighbours"
+            raise Problem(f'is missing beside committee = "{kind}"', f"add size = 4, say{bound}", "size")
+        if kind not in _DRAWN and size is not None:
+            raise Problem(f'is for committee = "grid" or "stars", not "{kind}"', "take it out", "size")
+        return self
 
 
 class Targets(Section):

@@ -7,7 +7,8 @@ from pydantic import ValidationError
 
 from overlay.families import FAMILIES
 from overlay.topology import Topology, TopologyError, dumps, parse_topology
-from overlay.topology_schema import Consensus, Node, Privacy, Rounds, Targets, Task
+from overlay.topology_privacy import Privacy
+from overlay.topology_schema import Consensus, Node, Rounds, Targets, Task
 from tests.overlay.files import LONG, PEER_IDS, document, parsed
 
 KNOWN_DIGEST = "5e56cb22800b6d27ec49bf20b0cf59be628014034a57a0be36ea0446120fea1d"
@@ -165,6 +166,46 @@ def test_the_digest_covers_the_committees():
 def test_the_digest_leaves_out_what_may_differ_from_device_to_device(old, new):
     assert old in LONG
     assert parse_topology(LONG.replace(old, new, 1), "x").digest() == parse_topology(LONG, "x").digest()
+
+
+def private(privacy):
+    return parsed(8, graph='family = "complete"', after=f'[consensus]\ncommittee = "cliques"\n[privacy]\n{privacy}')
+
+
+RECORD = 'dp = "record"\nepsilon = 1.0\ndelta = 1e-5\n'
+
+
+@pytest.mark.parametrize(
+    ("privacy", "keys"),
+    [
+        ("", ["tolerated = 1", "clip = 1.0", "packing = 2", "coordinates = 0.5", "sampling = 0.5"]),
+        ('sharing = "masks"\n', ["liars = 0", "packing = 1"]),
+        (f'sharing = "shamir"\nnoise = "distributed"\n{RECORD}', ["clip = 1.0"]),
+    ],
+)
+def test_the_digest_leaves_out_numbers_that_are_not_read(privacy, keys):
+    assert {private(privacy + key).digest() for key in keys} == {private(privacy).digest()}
+
+
+@pytest.mark.parametrize(
+    ("privacy", "keys"),
+    [
+        ('sharing = "masks"\n', ["tolerated = 1", "absentees = 2", "clip = 1.0", "coordinates = 0.5"]),
+        ('sharing = "shamir"\n', ["packing = 2", "liars = 0", RECORD, f'{RECORD}noise = "distributed"']),
+        (RECORD, ["sampling = 0.5", "record_clip = 1.0", "rows = 9"]),
+    ],
+)
+def test_the_digest_covers_what_privacy_reads(privacy, keys):
+    assert len({private(privacy + key).digest() for key in ["", *keys]}) == 1 + len(keys)
+
+
+def test_the_digest_covers_the_epoch_of_committees_that_are_drawn_alone():
+    def with_epoch(committee, epoch):
+        return parsed(4, graph='family = "complete"', after=f"[consensus]\n{committee}\nepoch = {epoch}").digest()
+
+    grid, cliques = 'committee = "grid"\nsize = 2', 'committee = "cliques"'
+    assert with_epoch(grid, 3) != with_epoch(grid, 4)
+    assert with_epoch(cliques, 3) == with_epoch(cliques, 4)
 
 
 def test_the_digest_covers_the_edges_as_drawn(monkeypatch):

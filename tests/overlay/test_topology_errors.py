@@ -3,6 +3,8 @@ import pytest
 from overlay.topology import dumps, parse_topology
 from tests.overlay.files import LONG, PEER_IDS, document, nodes, refusal
 
+NOISED = 'dp = "record"\nepsilon = 1.0\ndelta = 1e-5\n'
+
 
 @pytest.mark.parametrize(
     ("old", "new", "problem", "remedy"),
@@ -45,12 +47,24 @@ from tests.overlay.files import LONG, PEER_IDS, document, nodes, refusal
         ("count = 5", "count = 10_000_000", "rounds.count is 10000000", "less than or equal to 1000000"),
         ("quorum = 0.75", "quorum = 1.1", "rounds.quorum is 1.1", "less than or equal to 1"),
         ("quorum = 0.75", "quorum = 1979-05-27", "rounds.quorum is datetime", "a number"),
-        ("[targets]", '[privacy]\nsharing = "masks"\n[targets]', "not available in this version", "choose of"),
-        ("[targets]", "[privacy]\nepsilon = 4.0\n[targets]", "privacy.epsilon is not available", "sharing, tolerated"),
+        ("[targets]", '[privacy]\nsharing = "mask"\n[targets]', 'privacy.sharing = "mask" is unknown', '"masks"?'),
+        ("[targets]", "[privacy]\nscreen = true\n[targets]", "privacy.screen is not available", "sharing, tolerated"),
+        ("[targets]", "[privacy]\nepsilon = 4.0\n[targets]", "privacy.epsilon has no effect", 'dp = "record"'),
+        ("[targets]", "[privacy]\nrows = 9\n[targets]", "privacy.rows has no effect", 'dp = "record"'),
+        ("[targets]", '[privacy]\nnoise = "distributed"\n[targets]', "privacy.noise has no effect", 'dp = "record"'),
+        ("[targets]", '[privacy]\ndp = "record"\n[targets]', "privacy.epsilon is missing", "epsilon = 4.0"),
+        ("[targets]", '[privacy]\ndp = "update"\nepsilon = 1.0\n[targets]', "privacy.delta is missing", "1e-5"),
+        ("[targets]", '[privacy]\ndp = "update"\nepsilon = 0.0\n[targets]', "privacy.epsilon is 0.0", "greater than 0"),
+        ("[targets]", '[privacy]\ndp = "update"\ndelta = 1.0\n[targets]', "privacy.delta is 1.0", "less than 1"),
+        ("[targets]", f'[privacy]\n{NOISED}noise = "distributed"\n[targets]', "needs sharing", 'sharing = "shamir"'),
+        ("[targets]", f"[privacy]\n{NOISED}sampling = 1.5\n[targets]", "privacy.sampling is 1.5", "equal to 1"),
+        ("[targets]", "[privacy]\ncoordinates = 0.0\n[targets]", "privacy.coordinates is 0.0", "greater than 0"),
         ("[targets]", "[detect]\npenalty = 25\n[targets]", "detect is not available in this version", "leave it out"),
         ("[targets]", '[consensus]\nrule = "krum"\n[targets]', "not available in this version", "use mean"),
         ("[targets]", '[consensus]\ncommittee = "grid"\n[targets]', "consensus.size is missing", "add size"),
-        ("[targets]", "[consensus]\nsize = 2\n[targets]", 'is for committee = "grid" alone', "take it out"),
+        ("[targets]", '[consensus]\ncommittee = "stars"\n[targets]', "consensus.size is missing", "centre"),
+        ("[targets]", "[consensus]\nsize = 2\n[targets]", 'is for committee = "grid" or "stars"', "take it out"),
+        ("[targets]", "[consensus]\nepoch = 0\n[targets]", "consensus.epoch is 0", "greater than or equal to 1"),
         ("[targets]", "consensus = 3\n[targets]", "graph.consensus is not a known key", "family, degree"),
         ("seed = 3", "seed = 3\nconsensus = 3", "plant.toml: consensus is 3", "it must be a table"),
         ("seed = 3", "seed = -1", "plant.toml: seed is -1", "greater than or equal to 0"),
@@ -139,24 +153,34 @@ def test_column_partition_needs_its_column_and_local_may_have_data():
     assert parse_topology(text, "x").nodes[0].data == "csv:/x.csv"
 
 
-def shared(nodes: int, family: str, committee: str, privacy: str = "") -> str:
+def shared(nodes: int, family: str, committee: str, privacy: str = 'sharing = "shamir"') -> str:
     names = "".join(f'[[node]]\nname = "n{place}"\n' for place in range(nodes))
-    return f'name = "x"\n[graph]\n{family}\n[consensus]\n{committee}\n[privacy]\nsharing = "shamir"\n{privacy}\n{names}'
+    return f'name = "x"\n[graph]\n{family}\n[consensus]\n{committee}\n[privacy]\n{privacy}\n{names}'
 
 
 COMPLETE, D_CLIQUES = 'family = "complete"', 'family = "d-cliques"\nclique_size = 5'
 CLIQUES, GRID = 'committee = "cliques"', 'committee = "grid"\nsize = 3'
+SHAMIR, MASKS, CKKS = 'sharing = "shamir"\n', 'sharing = "masks"\n', 'sharing = "ckks"\n'
 
 
 @pytest.mark.parametrize(
     ("text", "problem", "remedy"),
     [
         (shared(8, COMPLETE, 'committee = "neighbourhood"'), "can be subtracted", 'committee = "cliques"'),
-        (shared(9, COMPLETE, GRID), "not available in this version", 'committee = "cliques"'),
-        (shared(9, D_CLIQUES, CLIQUES), "cliques of one size; here they have 4 (", 'family = "complete"'),
-        (shared(6, COMPLETE, CLIQUES), "m - f >= t + l + 2e", "larger cliques"),
-        (shared(8, COMPLETE, CLIQUES, "absentees = 2\npacking = 2"), "is needed", "lower"),
-        (shared(8, COMPLETE, CLIQUES, "clip = 0.0"), "clip", ""),
+        (shared(8, COMPLETE, 'committee = "neighbourhood"', MASKS), "can be subtracted", 'committee = "cliques"'),
+        (shared(9, COMPLETE, GRID), "does not fit cells of 3: m - f >= t + l + 2e", "larger cells"),
+        (shared(9, D_CLIQUES, CLIQUES), "cells of one size; the cliques here have 4 (", 'family = "complete"'),
+        (shared(6, COMPLETE, CLIQUES), "m - f >= t + l + 2e", "larger cells"),
+        (shared(8, COMPLETE, CLIQUES, f"{SHAMIR}absentees = 2\npacking = 2"), "is needed", "lower"),
+        (shared(8, COMPLETE, CLIQUES, f"{SHAMIR}clip = 0.0"), "clip", ""),
+        (shared(3, COMPLETE, CLIQUES, MASKS), "t + 2 <= m", "lower tolerated or absentees"),
+        (shared(4, COMPLETE, CLIQUES, CKKS), "privacy.tolerated = 2 does not hold", "tolerated = 1"),
+        (shared(2, COMPLETE, CLIQUES, f"{CKKS}tolerated = 1"), "a keeper, a relay and a third", "larger cells"),
+        (
+            shared(8, COMPLETE, f'{CLIQUES}\n[task]\npartition = "local"', NOISED),
+            "privacy.rows is missing",
+            "rows = 1000",
+        ),
     ],
 )
 def test_sharing_that_hides_nothing_or_does_not_fit_is_refused_with_the_reason(text, problem, remedy):
@@ -165,7 +189,13 @@ def test_sharing_that_hides_nothing_or_does_not_fit_is_refused_with_the_reason(t
     assert remedy in error.remedy
 
 
-def test_sharing_on_a_clique_that_fits_is_taken():
-    topology = parse_topology(shared(8, COMPLETE, CLIQUES), "x.toml")
-    assert topology.guard().members == 8
+@pytest.mark.parametrize("privacy", [SHAMIR, MASKS, f"{CKKS}tolerated = 1", f'{SHAMIR}{NOISED}noise = "distributed"'])
+def test_sharing_on_a_clique_that_fits_is_taken(privacy):
+    topology = parse_topology(shared(8, COMPLETE, CLIQUES, privacy), "x.toml")
     assert parse_topology(dumps(topology), "y.toml") == topology
+
+
+def test_a_grid_of_cells_that_are_large_enough_can_share():
+    grid = 'committee = "grid"\nsize = 4'
+    topology = parse_topology(shared(16, COMPLETE, grid, f"{SHAMIR}tolerated = 1\npacking = 1\nliars = 0"), "x.toml")
+    assert len(topology.plan.phases_of(0, 0)) == 2

@@ -41,13 +41,14 @@ class Record:
     # --- what follows from each bundle ----------------------------------------------------------------------------
 
     def commit(self, items: Mapping[int, Item]) -> None:
-        """COMMIT: leaves, and commitments to nonces."""
+        """COMMIT: leaves, and commitments to nonces. Who commits to no leaves deals nothing."""
+        nothing = no_leaves(self._terms)
         for author, item in items.items():
             parts = _digests(item)
             self.leaves[author] = tuple(Leaf(*parts[i : i + 2]) for i in range(0, len(parts) - 2, 2))
             self._nonce_commitments[author] = parts[-2], parts[-1]
         self.members = set(items)
-        self.dealers &= self.members
+        self.dealers = {author for author, item in items.items() if item.body[: len(nothing)] != nothing}
 
     def draw_sketch(self, items: Mapping[int, Item]) -> Sketch:
         """NONCE_1: coin 1."""
@@ -111,10 +112,14 @@ class Record:
         """Why the round is void; all who get here find the same."""
         terms = self._terms
         if len(dealers) < terms.least_accepted:
-            return f"{len(dealers)} updates are left, h + t = {terms.least_accepted} are needed"
+            return self.too_few_updates(dealers)
         if len(self.holders) < terms.least_holders:
             return f"{len(self.holders)} holders are left, {terms.least_holders} are needed"
         return None
+
+    def too_few_updates(self, dealers: Collection[int]) -> str:
+        """Why a round on the updates of `dealers` is void, where they are too few."""
+        return f"{len(dealers)} updates are left, h + t = {self._terms.least_accepted} are needed"
 
     def _settle(self, items: Mapping[int, Item]) -> Settled:
         published: dict[int, Mapping[int, Entry]] = {a: unpack_entries(item.body) for a, item in items.items()}
@@ -129,7 +134,7 @@ class Record:
             case Stage.COMMIT:
                 return None if size == 64 * cell + 64 else f"{size} bytes of commitments"
             case Stage.PROVE:
-                return None if author in self.members and size == 32 * cell else "digests that nobody asked for"
+                return None if author in self.dealers and size == 32 * cell else "digests that nobody asked for"
             case Stage.NONCE_1:
                 return self._check_nonce(Stage.NONCE_1, author, item, NONCE_BYTES)
             case Stage.NONCE_2:
@@ -157,6 +162,11 @@ class Record:
         except BodyError as error:
             return str(error)
         return None
+
+
+def no_leaves(terms: PrivateTerms) -> bytes:
+    """What a member that deals nothing commits to, in place of its leaves."""
+    return bytes(2 * DIGEST_BYTES * terms.packing.members)
 
 
 def promise(terms: PrivateTerms, stage: Stage, author: int, nonce: bytes) -> bytes:

@@ -36,7 +36,7 @@ from consensus.private_holder import PrivateHolder, Status, pack_scalars, scalar
 from consensus.private_messages import Body, Bundle, Fetch, Item, Portion, Sealed, Stage, Vote
 from consensus.private_opening import Opening
 from consensus.private_outcome import Culprits, Patience, PrivateOutcome
-from consensus.private_record import Record, promise
+from consensus.private_record import Record, no_leaves, promise
 from consensus.private_supply import Dealt
 from consensus.private_terms import PrivateTerms
 from crypto import identity
@@ -52,15 +52,16 @@ _EARLY_PORTIONS = 4
 class PrivateRound:
     """Averages `update` with the other members of `terms.cell`.
 
-    `update` is float32 (d,), `noise` int32 (d,) in lattice units; `sign` is that of our identity. `absent` are not
-    waited for. Raises PlanError if we are no member, FixedPointError for an update that is not finite.
+    `update` is float32 (d,), `noise` int32 (d,) in lattice units; `sign` is that of our identity. With `update` None we
+    deal nothing: we hold, vote and open, and learn the mean. `absent` are not waited for. Raises PlanError if we are no
+    member, FixedPointError for an update that is not finite.
     """
 
     def __init__(
         self,
         me: PeerId,
         terms: PrivateTerms,
-        update: Vector,
+        update: Vector | None,
         *,
         sign: Callable[[bytes], bytes],
         channel_key: ChannelKey,
@@ -77,7 +78,9 @@ class PrivateRound:
         self._randbytes = randbytes
         self._notary = Notary(terms.cell, self._me, terms.number, terms.context, sign, verify)
         self._nonces = {stage: randbytes(NONCE_BYTES) for stage in (Stage.NONCE_1, Stage.NONCE_2)}
-        self._dealer = PrivateDealer(terms, self._me, sign, randbytes, update=update, noise=noise)
+        self._dealer: PrivateDealer | None = None
+        if update is not None:
+            self._dealer = PrivateDealer(terms, self._me, sign, randbytes, update=update, noise=noise)
         self._holder = PrivateHolder(terms, self._me, channel_key, self._verified)
         self._culprits = Culprits(terms.cell, self._me)
         self._agreements = {
@@ -112,8 +115,10 @@ class PrivateRound:
         """Begin; `now` in seconds on the clock that `receive` will show. Raises `RuntimeError` the second time."""
         if self._stage is not None:
             raise RuntimeError(f"private round {self.number} was started before")
-        self._out += [(holder, box) for holder, box in self._dealer.boxes.items()]
-        leaves = b"".join(leaf.ciphertext_digest + leaf.key_commitment for leaf in self._dealer.leaves)
+        leaves = no_leaves(self._terms)
+        if self._dealer is not None:
+            self._out += [(holder, box) for holder, box in self._dealer.boxes.items()]
+            leaves = b"".join(leaf.ciphertext_digest + leaf.key_commitment for leaf in self._dealer.leaves)
         promises = [promise(self._terms, stage, self._me, nonce) for stage, nonce in self._nonces.items()]
         everyone = range(self._terms.packing.members)
         self._enter(Stage.COMMIT, now, leaves + b"".join(promises), everyone, self._terms.least_heard)
@@ -183,7 +188,7 @@ class PrivateRound:
                 self._out += self._opening.answer(peer, fetch.part, fetch.stage)
         elif fetch.stage in self._agreements and fetch.part == 0:
             self._out += self._agreements[Stage(fetch.stage)].answer(peer)
-        else:
+        elif self._dealer is not None:
             self._out += [(peer, box) for box in self._dealer.boxes_of(peer, fetch.part)]
 
     # --- progress -------------------------------------------------------------------------------------------------
@@ -235,6 +240,9 @@ class PrivateRound:
     def _committed(self, items: Mapping[int, Item], now: float) -> None:
         self._record.commit(items)
         self._missed()
+        if len(self._record.dealers) < self._terms.least_accepted:
+            self._give_up(self._record.too_few_updates(self._record.dealers), certain=True)
+            return
         self._holder.fix_leaves(self._record.leaves)
         mine = self._nonces[Stage.NONCE_1] if self._me in self._record.members else None
         self._enter(Stage.NONCE_1, now, mine, self._record.members, self._terms.least_heard)
@@ -243,13 +251,13 @@ class PrivateRound:
         sketch = self._record.draw_sketch(items)
         self._missed()
         body = None
-        if self._me in self._record.members:
+        if self._dealer is not None and self._me in self._record.dealers:
             with contextlib.suppress(ProofError):  # once in 2³⁰, or too much noise: we sit out as a dealer
                 body = b"".join(self._dealer.prove(sketch))
-        if self._dealer.own_bits is not None:
-            self._holder.keep_own(Dealt(self._dealer.own_share, self._dealer.own_masks, self._dealer.own_bits))
-        self._out += [(holder, box) for holder, box in self._dealer.proof_boxes.items()]
-        self._enter(Stage.PROVE, now, body, self._record.members, self._terms.least_accepted)
+            if self._dealer.own_bits is not None:
+                self._holder.keep_own(Dealt(self._dealer.own_share, self._dealer.own_masks, self._dealer.own_bits))
+            self._out += [(holder, box) for holder, box in self._dealer.proof_boxes.items()]
+        self._enter(Stage.PROVE, now, body, self._record.dealers, self._terms.least_accepted)
 
     def _proved(self, items: Mapping[int, Item], now: float) -> None:
         self._record.fix_proofs(items)
@@ -274,13 +282,16 @@ class PrivateRound:
         self._record.draw_checks(items)
         self._missed()
         if self._record.docket:
-            self._enter(Stage.SUPPLY, now, self._dealer.entries(self._record.docket), self._record.docket.keys(), 0)
+            self._enter(Stage.SUPPLY, now, self._entries(), self._record.docket.keys(), 0)
         else:
             self._scalars(now)
 
     def _supplied(self, items: Mapping[int, Item], now: float) -> None:
         self._take_settled(self._record.supply(items), items)
         self._scalars(now)
+
+    def _entries(self) -> bytes | None:
+        return None if self._dealer is None else self._dealer.entries(self._record.docket)
 
     def _take_settled(self, settled: Settled, *bundles: Mapping[int, Item]) -> None:
         for member, (reason, proved) in settled.named.items():
@@ -303,7 +314,7 @@ class PrivateRound:
         self._take_settled(self._record.judge(items), items)
         self._missed()
         if self._record.docket:
-            self._enter(Stage.DISPUTE, now, self._dealer.entries(self._record.docket), self._record.docket.keys(), 0)
+            self._enter(Stage.DISPUTE, now, self._entries(), self._record.docket.keys(), 0)
         else:
             self._open(now, {})
 

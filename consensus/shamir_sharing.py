@@ -1,0 +1,128 @@
+"""Secret phases by packed Shamir shares, each update proved short."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+from consensus.errors import PlanError
+from consensus.private_round import PrivateRound
+from consensus.private_terms import PrivateTerms
+from consensus.sharing import Hand, Update
+from crypto.fixedpoint import FixedPoint, FixedPointError
+from crypto.identity import PeerId
+from crypto.norm_proof import ProofError, ProofParameters
+from crypto.shamir import Packing, PackingError
+
+# A fine lattice, so that what rounding adds stays far below what training changes: clip / 115,200 a step. The bits a
+# proof leaves out grow by as much as C does against its default, so its error probabilities stay what they are.
+_CLIP, _BOUND_BITS, _SHIFT = 128_000, 20, 9
+_BOX_BYTES = 4096
+"""More than all of a box that is not shares or bits."""
+
+
+@dataclass(frozen=True)
+class ShamirSharing:
+    """What does not change from round to round. Raises PlanError with the bound that does not hold."""
+
+    members: int
+    """m: of every cell."""
+    tolerated: int
+    packed: int
+    liars: int
+    absentees: int
+    clip: float | None = None
+    """Largest Euclidean norm of an update; a longer one is shortened. Give this or `encoding`."""
+    encoding: FixedPoint | None = None
+    """How updates are written where noise decides that (`LatticeGaussian.encoding`); else it follows from `clip`."""
+    least_honest: int | None = None
+    """h: the sum holds at least this many updates beside those of t colluders; None: m − t − f − e, but at least 1."""
+    deadline_s: float = 30.0
+    swarm: bytes = bytes(32)
+    layout: bytes = bytes(32)
+
+    def __post_init__(self) -> None:
+        if (self.clip is None) == (self.encoding is None):
+            raise PlanError("sharing needs either a clip, in units of an update, or an encoding")
+        cell = tuple(PeerId(f"member {place:03}") for place in range(self.members))
+        self._terms(cell, 0, 0, 1, dict.fromkeys(cell, b""))
+
+    @cached_property
+    def proof(self) -> ProofParameters:
+        """What is proved of an update; its `honest_norm` is the room for noised ones, in lattice units."""
+        return proof_of(Packing(self.members, self.tolerated, self.packed, self.liars, self.absentees))
+
+    @cached_property
+    def fixed(self) -> FixedPoint:
+        """How updates are written."""
+        if self.encoding is not None:
+            return self.encoding
+        clip = self.clip or 0.0
+        return FixedPoint(self.proof.honest_norm / clip if clip else 0.0, clip, self.members)
+
+    @property
+    def vouching(self) -> int:
+        """max(t, e) + 1."""
+        return max(self.tolerated, self.liars) + 1
+
+    def most_bytes(self, size: int) -> int:
+        """Of the body of any message of a round on d = `size` parameters: a dispute about all boxes of all dealers."""
+        proof = self.proof
+        bits = proof.rows * proof.bits + proof.slack_bits
+        box = 4 * (proof.packing.columns(size) + bits) + _BOX_BYTES
+        return max(4 * size, self.members * self.members * box)
+
+    def round(
+        self,
+        me: PeerId,
+        cell: tuple[PeerId, ...],
+        number: int,
+        epoch: int,
+        size: int,
+        update: Update | None,
+        hand: Hand,
+        channel_keys: Mapping[PeerId, bytes],
+        absent: Collection[PeerId] = (),
+    ) -> PrivateRound:
+        """See `Sharing.round`."""
+        mine = hand.channel_key.public
+        # Who has published no key is sent boxes that it cannot open, and is not waited for.
+        keys = {peer: channel_keys.get(peer, mine) for peer in cell} | {me: mine}
+        return PrivateRound(
+            me,
+            self._terms(cell, number, epoch, size, keys),
+            None if update is None else update.vector,
+            noise=None if update is None else update.noise,
+            sign=hand.signer.sign,
+            verify=hand.signer.verify,
+            randbytes=hand.signer.randbytes,
+            channel_key=hand.channel_key,
+            absent={*absent, *(peer for peer in cell if peer != me and peer not in channel_keys)},
+        )
+
+    def _terms(
+        self, cell: tuple[PeerId, ...], number: int, epoch: int, size: int, channel_keys: Mapping[PeerId, bytes]
+    ) -> PrivateTerms:
+        try:
+            proof, fixed = self.proof, self.fixed
+        except (PackingError, ProofError, FixedPointError) as error:
+            raise PlanError(str(error)) from error
+        return PrivateTerms(
+            cell=cell,
+            number=number,
+            size=size,
+            proof=proof,
+            fixed=fixed,
+            channel_keys=channel_keys,
+            swarm=self.swarm,
+            layout=self.layout,
+            epoch=epoch,
+            deadline_s=self.deadline_s,
+            least_honest=self.least_honest,
+        )
+
+
+def proof_of(packing: Packing) -> ProofParameters:
+    """What is proved of an update under `packing`, the same in all swarms. Raises ProofError."""
+    return ProofParameters(packing, clip=_CLIP, bound_bits=_BOUND_BITS, shift=_SHIFT)

@@ -6,11 +6,13 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Self
 
 import numpy as np
 
 from consensus.errors import PlanError
 from consensus.messages import Vector
+from consensus.private_messages import Body, BodyError
 from consensus.private_terms import PrivateTerms
 from crypto.fixedpoint import FixedPoint, FixedPointError
 from crypto.identity import PeerId
@@ -27,22 +29,37 @@ _BOX_BYTES = 4096
 
 @dataclass(frozen=True, eq=False)
 class Base:
-    """The vector that the members of a cell trained from, as far as they have it in common."""
+    """What the members of a cell have in common: their public vector y and, with momentum, its velocity v."""
 
     vector: Vector
     """float32 (d,), read-only."""
     opened: int
-    """One more than the round whose mean made it; 0 for the initial vector."""
+    """One more than the round that made it; 0 for the initial vector."""
+    velocity: Vector | None = None
+    """float32 (d,), read-only: by how much y moved last. None where there is no momentum."""
 
     @cached_property
     def digest(self) -> bytes:
-        """32 bytes that stand for the vector."""
+        """32 bytes that stand for y and v."""
         return hashlib.sha256(self.body).digest()
 
     @property
     def body(self) -> bytes:
-        """The vector as it travels."""
-        return self.vector.astype(_WORD, copy=False).tobytes()
+        """y ‖ v as they travel: little-endian float32."""
+        parts = [self.vector] if self.velocity is None else [self.vector, self.velocity]
+        return b"".join(part.astype(_WORD, copy=False).tobytes() for part in parts)
+
+    @classmethod
+    def parse(cls, body: Body, size: int, opened: int, *, velocity: bool) -> Self:
+        """The base of d = `size` in `body`. Raises BodyError for what is none."""
+        words = size * (2 if velocity else 1)
+        if len(body) != 4 * words:
+            raise BodyError(f"a base of {4 * words} bytes expected, it has {len(body)}")
+        values = np.frombuffer(bytes(body), _WORD).astype(np.float32, copy=False)
+        if not np.isfinite(values).all():
+            raise BodyError("a base has values that are not finite")
+        values.flags.writeable = False
+        return cls(values[:size], opened, values[size:] if velocity else None)
 
     def after(self, mean: Vector, number: int) -> Base:
         """The base that round `number` leaves, whose mean of updates is `mean`."""

@@ -115,7 +115,7 @@ class Phase:
     def mix(self, mine: Vector, rule: Rule) -> Mixed | None:
         """The average of what was heard and `mine`, the weight of whoever is missing given to `mine`; None: no quorum.
 
-        Summed in the order of PeerIds, so that members that heard the same get the same to the last bit.
+        Members that heard the same get the same to the last bit: rules do not depend on the order of their arguments.
         """
         if not self._has_quorum(0):
             return None

@@ -110,7 +110,8 @@ class Topology(Section):
     @cached_property
     def plan(self) -> Plan:
         """Who averages with whom in each round."""
-        return committee_plan(self.consensus, self.names, self._edges, self.seed)
+        shared = self.privacy.sharing != "none"
+        return committee_plan(self.consensus, self.names, self._edges, self.seed, shared=shared)
 
     def guard(self, layout: bytes = bytes(32)) -> GuardTerms | None:
         """How private rounds are run on a model of this layout; None where nothing is shared in secret."""

@@ -30,11 +30,13 @@ _REMEDY: Final = {
 _USE_CELLS: Final = 'use committee = "cliques" with family = "complete" or "d-cliques", or committee = "stars"'
 
 
-def committee_plan(consensus: Consensus, names: Sequence[str], edges: Sequence[Edge], seed: int) -> Plan:
-    """The plan of the committees that `consensus` asks for, where the graph allows them."""
+def committee_plan(
+    consensus: Consensus, names: Sequence[str], edges: Sequence[Edge], seed: int, *, shared: bool
+) -> Plan:
+    """The plan of the committees that `consensus` asks for, where the graph allows them; `shared` in secret."""
     kind = consensus.committee
     try:
-        made = plan(kind, len(names), edges, seed, size=consensus.size, epoch_rounds=consensus.epoch)
+        made = plan(kind, len(names), edges, seed, consensus.size, consensus.epoch, shared=shared)
     except PlanError as error:
         raise _misfit(kind, str(error)) from error
     if kind == "grid":

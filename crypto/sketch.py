@@ -1,37 +1,56 @@
 """The public random rows that a norm proof looks through, and what dealers and holders compute with them.
 
-Row a of the sketch of a vector in ℓ stripes X[q] of G columns is y_a = Σ_q c[a,q] · (A_a · X[q]). The entries of A (k,
-G) and c (k, ℓ) are independent, −1 and 1 with probability 1/4 and 0 with 1/2: a vector that wraps around the field
-keeps a row small with probability at most 3/4 (the wrap-around test of PINE, Rothblum et al. 2023, applied to A and
-then to c).
+The ℓ stripes of a vector, of G columns each, are cut into spans of V = SPAN columns. Row a of the sketch of a vector
+with spans X[s] is
 
-An entry of A is the sum of two coin flips, less one. Tiles of 4096 columns come from an AES stream: byte (g, b) of a
-tile holds the flips of column b for rows g, g + k/4, g + k/2, g + 3k/4, two bits each, lowest first.
+    y_a = Σ_s c[a,s] · (A_a · (D[s] ∘ X[s]))
+
+The entries of A (k, V) and c (k, spans) are independent, −1 and 1 with probability 1/4 and 0 with 1/2; those of D are
+independent signs, one a coordinate. (Entries drawn apart for every row and coordinate would cost more than the rest of
+a round, and say no more.) What the proof asks of the rows:
+
+- **A vector that wraps around the field** keeps a row in [−B, B) with probability at most 3/4, whatever D is, and given
+  D the rows are independent. Let 4B ≤ |x| ≤ p/2 at some coordinate. Given the other entries of A_a, the product of its
+  span with A_a has one value mod p where the entry is 0 and others, x or −x away, where it is not; [−2B, 2B) holds not
+  both kinds, so with probability ≥ 1/2 the product z is outside. Given that, and the other entries of c_a, in the same
+  way y_a = rest + c · z is outside [−B, B) with probability ≥ 1/2. (The wrap-around test of PINE, Rothblum et al. 2023,
+  applied twice.) Where every |x| < 4B, y_a stays below p/2 over the integers but for 2 exp(−(p/2)² / 32 B² d), by
+  Hoeffding's inequality for the signs D: then lengths decide.
+- **Lengths**: E y_a² = |x|²/4, E y_a⁴ ≤ 6 (E y_a²)², and the squares of two rows are uncorrelated, for every x. So the
+  standard deviation of Σ_a y_a² is at most √(5/k) of its mean; that is what τ allows for. Proof: let w be the entry of
+  a coordinate before its sign, a product of two. Over the signs E y⁴ = 3 E(Σ w²x²)² − 2 E Σ w⁴x⁴, and in E y_a² y_b²
+  mixed terms hold E[w_i w_j] = 0 for i ≠ j. w² is 1 with probability 1/4; for two coordinates w²w'² is 1 with
+  probability 1/16, twice that if they share a span or a column, four times if they are one. With P = x²/|x|² as a law
+  on (span, column), and the probabilities R, C, E that two draws share span, column, both: E y⁴ / (E y²)² =
+  3 (1 + R + C + E) − 8 E = 3 + 3 (R + C − E) − 2 E, and R + C − E ≤ 1. (Without D, spans that repeat each other come
+  to 9.)
 """
 
 from collections.abc import Iterator, Sequence
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
-from crypto.field import PRIME, FieldError, Signed, Vector, join, limbs
+from crypto.field import PRIME, FieldError, Floats, Signed, Vector, join, limbs
 from crypto.randomness import Stream
 
-TILE = 4096
-"""Columns of A that are drawn together. A part of the protocol: another size is another A."""
+SPAN = 1024
+"""V. A part of the protocol: another width is another sketch."""
 MAX_ROWS = 128
 
-Tile: TypeAlias = npt.NDArray[np.float32]
 Integers: TypeAlias = npt.NDArray[np.int64]
+Tile: TypeAlias = npt.NDArray[np.float32]
+Entries: TypeAlias = npt.NDArray[np.int8]
 
-_LOW_FLIPS = np.uint64(0x5555555555555555)
-_ENTRY = np.uint64(0x0303030303030303)
+_TOGETHER = 16  # spans of a stripe that a product takes at once: enough for the speed of BLAS, few enough for the cache
 _FLOAT32_EXACT = 1 << 24
+_LIMB = np.uint32(0xFFFF)
+_LIMB_BITS = np.uint32(16)
 
 
 class Sketch:
-    """A and c of one coin; A is drawn anew, tile by tile, whenever it is walked through."""
+    """A, c and D of one coin. c and D are as long as the vector: they are drawn anew whenever they are needed."""
 
     def __init__(self, coin: bytes, rows: int, packed: int) -> None:
         if rows % 32 or not 32 <= rows <= MAX_ROWS:
@@ -39,80 +58,95 @@ class Sketch:
         self.rows = rows
         self.packed = packed
         self._coin = coin
-        flips = Stream(coin, "sketch stripes").octets((rows, packed))
-        self.stripes: Integers = ((flips & 1) + ((flips >> 1) & 1)).astype(np.int64) - 1
-        """c, (k, ℓ)."""
+        self._columns: Tile = _entries(Stream(coin, "sketch columns").octets((rows, SPAN))).astype(np.float32)
 
-    def tiles(self, columns: int) -> Iterator[tuple[int, Tile]]:
-        """Pairs of first column and A + 1 (k, ≤ TILE), entries 0, 1, 2, which the next tile overwrites."""
-        stream = Stream(self._coin, "sketch rows")
-        quarter = self.rows // 4
-        widest = min(TILE, columns)
-        buffer = np.empty((self.rows, widest), dtype=np.float32)
-        scratch = np.empty((2, quarter * widest // 8), dtype=np.uint64)
-        for start in range(0, columns, TILE):
-            width = min(TILE, columns - start)
-            tile, (entries, plane) = buffer[:, :width], scratch[:, : quarter * width // 8]
-            octets = plane.view(np.uint8).reshape(quarter, width)
-            flips = stream.octets((quarter * width,)).view(np.uint64)
-            np.bitwise_and(flips, _LOW_FLIPS, out=entries)
-            np.right_shift(flips, np.uint64(1), out=plane)
-            np.bitwise_and(plane, _LOW_FLIPS, out=plane)
-            entries += plane
-            for place in range(4):
-                np.right_shift(entries, np.uint64(2 * place), out=plane)
-                np.bitwise_and(plane, _ENTRY, out=plane)
-                np.copyto(tile[place * quarter : (place + 1) * quarter], octets)
-            yield start, tile
+    def _walk(self, columns: int) -> Iterator[tuple[slice, Entries, Tile]]:
+        """Columns in order, some spans at a time: which, c (spans, ℓ, k), and D (spans, ℓ, SPAN) as 1 and −1."""
+        spans, signs = Stream(self._coin, "sketch spans"), Stream(self._coin, "sketch signs")
+        for start in range(0, columns, _TOGETHER * SPAN):
+            stop = min(start + _TOGETHER * SPAN, columns)
+            count = -(-(stop - start) // SPAN)
+            entries = _entries(spans.octets((count, self.packed, self.rows)))
+            flips = np.unpackbits(signs.octets((count, self.packed, SPAN // 8)), axis=-1, bitorder="little")
+            tile = flips.astype(np.float32)
+            tile *= -2
+            tile += 1
+            yield slice(start, stop), entries, tile
 
-    def matrix(self, columns: int) -> npt.NDArray[np.int8]:
-        """A as a whole, (k, columns)."""
-        return np.concatenate([(tile - 1).astype(np.int8) for _, tile in self.tiles(columns)], axis=1)
+    def matrix(self, columns: int) -> Entries:
+        """All entries c[a,s] A[a,v] D[s,v], as (k, ℓ, columns)."""
+        parts = []
+        for where, entries, signs in self._walk(columns):
+            whole = entries[..., None] * signs.astype(np.int8)[:, :, None] * self._columns.astype(np.int8)
+            whole = whole.transpose(2, 1, 0, 3).reshape(self.rows, self.packed, -1)
+            parts.append(whole[..., : where.stop - where.start])
+        return np.concatenate(parts, axis=-1)
 
     def values(self, lattice: Signed) -> Integers:
         """y (k,) over the integers, for stripes (ℓ, G) of a vector of int32; exact for every such vector."""
-        sums = np.zeros((self.rows, self.packed))
-        for start, tile in self.tiles(lattice.shape[1]):
-            part = lattice[:, start : start + tile.shape[1]].astype(np.float64)
-            heaviest = 2 * float(np.abs(part).sum(axis=1).max())
-            if heaviest <= _FLOAT32_EXACT:  # every partial sum is an integer that float32 holds
-                sums += np.matmul(tile, part.T.astype(np.float32))
-            else:
-                sums += np.matmul(tile.astype(np.float64), part.T)
-            sums -= part.sum(axis=1)
-        values: Integers = (self.stripes * sums.astype(np.int64)).sum(axis=1)
+        values = np.zeros(self.rows, dtype=np.int64)
+        for where, entries, signs in self._walk(lattice.shape[1]):
+            part = lattice[:, where]
+            largest = max(int(part.max()), -int(part.min()))
+            # Where sums over a span are integers that float32 holds, it is twice as fast.
+            kind = np.dtype(np.float32 if largest * SPAN <= _FLOAT32_EXACT else np.float64)
+            spans = np.zeros(signs.shape, kind)
+            _cut(part, spans)
+            spans *= signs
+            products = np.matmul(spans.reshape(-1, SPAN), self._columns.astype(kind, copy=False).T)
+            values += (products.reshape(entries.shape).astype(np.int64) * entries).sum(axis=(0, 1))
         return values
 
     def combine(self, weights: Vector, challenges: Sequence[Stream], shares: Sequence[Vector]) -> tuple[Vector, Vector]:
         """Everything that a holder computes over the columns of the shares (G,) that D dealers sent it, in one pass.
 
-        Gives (ℓ, D): Σ_a weights_a · c[a,q] · (A_a · S) for each stripe q, and (n, D): Σ_b ρ_b S_b for each stream of
-        challenges ρ. The k rows are combined first, once for all dealers: weights enter as limbs of 16 bits, so that a
-        combination of 128 rows is below 2²⁴, which float32 holds, and a tile of its products with limbs of shares is
-        below 2⁵², which float64 holds.
+        Gives (ℓ, D): the shares times Σ_a weights_a · row a, for each stripe, and (n, D): Σ_b ρ_b S_b for each stream
+        of challenges ρ. The k rows are combined first, once for all dealers: weights enter as limbs of 16 bits, so that
+        a combination of 128 rows is below 2²³, which float32 holds, and 2¹⁴ columns of its products with limbs of
+        shares are below 2⁵³, which float64 holds.
         """
-        stripes, dealers, n = self.packed, len(shares), len(challenges)
-        low_high = np.stack([weights & np.uint32(0xFFFF), weights >> np.uint32(16)]).astype(np.int64)
-        coefficients = (low_high[:, None, :] * self.stripes.T[None]).reshape(2 * stripes, self.rows)
-        rows = coefficients.astype(np.float32)
-        ones = 2 * stripes + 2 * n
-        sums = np.zeros((ones + 1, 2 * dealers), dtype=np.int64)
-        widest = min(TILE, shares[0].size)
-        left, right = np.ones((ones + 1, widest)), np.empty((2 * dealers, widest))
-        drawn, gathered = np.empty((n, widest), dtype=np.uint32), np.empty((dealers, widest), dtype=np.uint32)
-        for start, tile in self.tiles(shares[0].size):
-            width = tile.shape[1]
+        stripes, dealers, n, columns = self.packed, len(shares), len(challenges), shares[0].size
+        halves = np.stack([weights & _LIMB, weights >> _LIMB_BITS]).astype(np.float32)
+        widest = _TOGETHER * SPAN
+        left, right = np.empty((2 * (stripes + n), widest)), np.empty((2 * dealers, min(widest, columns)))
+        drawn = np.empty((n, min(widest, columns)), dtype=np.uint32)
+        sums = np.zeros((2 * (stripes + n), 2 * dealers), dtype=np.int64)
+        for where, entries, signs in self._walk(columns):
+            width, count = where.stop - where.start, len(signs)
+            rows = np.matmul((halves * entries[:, :, None]).reshape(-1, self.rows), self._columns)
+            rows = rows.reshape(count, stripes, 2, SPAN)
+            rows *= signs[:, :, None]
+            np.copyto(left[: 2 * stripes, : count * SPAN].reshape(2, stripes, count, SPAN), rows.transpose(2, 1, 0, 3))
             for stream, row in zip(challenges, drawn, strict=True):
                 stream.fill(row[:width])
-            for share, row in zip(shares, gathered, strict=True):
-                row[:width] = share[start : start + width]
-            left[: 2 * stripes, :width] = np.matmul(rows, tile)
-            limbs(drawn[:, :width], left[2 * stripes : ones, :width])
-            limbs(gathered[:, :width], right[:, :width])
+            limbs(drawn[:, :width], left[2 * stripes :, :width])
+            _split([share[where] for share in shares], right[:, :width])
             sums += np.matmul(left[:, :width], right[:, :width].T).astype(np.int64)
             sums %= PRIME
-        sums[: 2 * stripes] -= coefficients.sum(axis=1)[:, None] * sums[ones]  # tiles hold A + 1
-        return _joined(sums[: 2 * stripes], dealers), _joined(sums[2 * stripes : ones], dealers)
+        return _joined(sums[: 2 * stripes], dealers), _joined(sums[2 * stripes :], dealers)
+
+
+def _entries(octets: npt.NDArray[np.uint8]) -> Entries:
+    """Two coin flips, less one: the two lowest bits of each byte."""
+    flips: Entries = (octets & 1).view(np.int8)
+    flips += ((octets >> 1) & 1).view(np.int8)
+    flips -= 1
+    return flips
+
+
+def _cut(part: Signed, spans: npt.NDArray[Any]) -> None:
+    """Write columns (ℓ, ≤ n · SPAN) as spans (n, ℓ, SPAN)."""
+    for place, span in enumerate(spans):
+        columns = part[:, place * SPAN : (place + 1) * SPAN]
+        span[:, : columns.shape[1]] = columns
+
+
+def _split(rows: Sequence[Vector], out: Floats) -> None:
+    """Limbs of rows (w,) as (2 · rows, w), as `limbs` does."""
+    scratch = np.empty(out.shape[1], dtype=np.uint32)
+    for low, high, row in zip(out, out[len(rows) :], rows, strict=False):
+        np.copyto(low, np.bitwise_and(row, _LIMB, out=scratch).view(np.int32))
+        np.copyto(high, np.right_shift(row, _LIMB_BITS, out=scratch).view(np.int32))
 
 
 def _joined(sums: Integers, dealers: int) -> Vector:

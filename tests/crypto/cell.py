@@ -23,9 +23,8 @@ def short_vector(size, norm, seed=0):
 
 def modular_rows(sketch, stripes):
     """Sketch rows of field elements, mod p and with sign: what a dealer computes whose vector wraps."""
-    A = sketch.matrix(stripes.shape[1]).astype(object)
-    products = A @ stripes.T.astype(object)
-    rows = (sketch.stripes.astype(object) * products).sum(axis=1) % PRIME
+    matrix = sketch.matrix(stripes.shape[1]).astype(np.int64).reshape(sketch.rows, -1)
+    rows = (matrix * stripes.reshape(-1).astype(np.int64)).sum(axis=1) % PRIME  # no overflow below 2³² coordinates
     return np.array([y - PRIME if y > PRIME // 2 else y for y in rows.tolist()], dtype=np.int64)
 
 

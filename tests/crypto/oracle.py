@@ -48,11 +48,11 @@ def signed(value, prime=P):
     return value - prime if value > prime // 2 else value
 
 
-def sketch_values(A, c, X):
-    """y_a = Σ_q c[a][q] · (A_a · X[q]) over the integers."""
+def sketch_values(rows, X):
+    """y_a = Σ_q rows[a][q] · X[q] over the integers."""
     return [
-        sum(cq * sum(entry * x for entry, x in zip(row, stripe, strict=True)) for cq, stripe in zip(cs, X, strict=True))
-        for row, cs in zip(A, c, strict=True)
+        sum(entry * x for stripe, values in zip(row, X, strict=True) for entry, x in zip(stripe, values, strict=True))
+        for row in rows
     ]
 
 
@@ -61,7 +61,7 @@ def norm_statement(values, bound, shift, tau):
     return all(-bound <= y < bound for y in values) and sum((y >> shift) ** 2 for y in values) <= tau
 
 
-def holder_scalars(share, masks, bits, A, c, weights, shape):
+def holder_scalars(share, masks, bits, sketch_rows, weights, shape):
     """The masked scalars of protocol.md, check by check, for one holder and one dealer, in the order in which they
     travel.
 
@@ -77,7 +77,7 @@ def holder_scalars(share, masks, bits, A, c, weights, shape):
     degree = [dot(row, share) + mask for row, mask in zip(rho, R, strict=True)]
     bit_degree = [dot(row, words) + mask for row, mask in zip(bit_rho, M, strict=True)]
     sketch = [
-        sum(weight * cs[q] * dot(row, share) for weight, row, cs in zip(r1, A, c, strict=True)) + Ra[q]
+        sum(weight * dot(row[q], share) for weight, row in zip(r1, sketch_rows, strict=True)) + Ra[q]
         for q in range(len(Ra))
     ]
     by_row = [rows[a * width : (a + 1) * width] for a in range(len(r1))]

@@ -78,14 +78,14 @@ def test_the_scalars_are_those_of_the_oracle():
         draw("check C4", 1)[0],
     )
     shape = (PARAMETERS.bits, PARAMETERS.shift, PARAMETERS.bound, PARAMETERS.tau)
-    A, c = dealt.sketch.matrix(columns).tolist(), dealt.sketch.stripes.tolist()
+    rows = dealt.sketch.matrix(columns).tolist()
     for holder in (0, 3, 7):
         masks, bits = dealt.masks[holder], dealt.bits[holder]
         expected = oracle.holder_scalars(
             dealt.shares[holder].tolist(),
             [getattr(masks, name).tolist() for name in ("degree", "sketch", "value", "zero")],
             [getattr(bits, name).tolist() for name in ("rows", "slack", "degree")],
-            A, c, weights, shape,
+            rows, weights, shape,
         )  # fmt: skip
         found = checker.scalars([dealt.shares[holder]], [masks], [bits])[0]
         assert found.to_vector().tolist() == expected
@@ -93,9 +93,7 @@ def test_the_scalars_are_those_of_the_oracle():
 
 def test_the_bits_that_are_dealt_state_what_the_oracle_checks():
     dealt = honest(HONEST)
-    values = oracle.sketch_values(
-        dealt.sketch.matrix(200).tolist(), dealt.sketch.stripes.tolist(), shamir.stripes(HONEST, 3).tolist()
-    )
+    values = oracle.sketch_values(dealt.sketch.matrix(200).tolist(), shamir.stripes(HONEST, 3).tolist())
     assert oracle.norm_statement(values, PARAMETERS.bound, PARAMETERS.shift, PARAMETERS.tau)
     opened = [
         oracle.interpolate((2, 5, 8), [int(dealt.bits[h].to_vector()[i]) for h in (1, 4, 7)], 0)

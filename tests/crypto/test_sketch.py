@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from crypto.field import PRIME, FieldError
 from crypto.randomness import Stream
-from crypto.sketch import TILE, Sketch
+from crypto.sketch import SPAN, Sketch
 from tests.crypto import oracle
 
 VECTORS = json.loads((Path(__file__).parent.parent / "vectors" / "sketch.json").read_text())
@@ -16,27 +16,23 @@ COIN = bytes(range(32))
 
 
 def test_the_rows_are_what_an_independent_implementation_draws():
-    sketch = Sketch(bytes.fromhex(VECTORS["coin"]), 128, 3)
-    columns = VECTORS["columns"]
-    matrix = sketch.matrix(columns)
+    matrix = Sketch(bytes.fromhex(VECTORS["coin"]), 128, 3).matrix(VECTORS["columns"])
     for entry in VECTORS["entries"]:
-        assert matrix[entry["row"], entry["column"]] == entry["value"]
-    assert sketch.stripes[: len(VECTORS["stripes"])].tolist() == VECTORS["stripes"]
+        assert matrix[entry["row"], entry["stripe"], entry["column"]] == entry["value"]
 
 
-def test_entries_have_their_law_and_are_uncorrelated():
-    matrix = Sketch(COIN, 128, 3).matrix(3000).astype(np.int64)
+def test_entries_are_products_of_two_and_have_no_correlation_between_rows():
+    matrix = Sketch(COIN, 128, 3).matrix(3000).reshape(128, -1).astype(np.int64)
     counts = np.array([(matrix == v).mean() for v in (-1, 0, 1)])
-    assert np.abs(counts - (0.25, 0.5, 0.25)).max() < 0.005
-    assert np.abs(matrix @ matrix.T / 3000 - np.eye(128) / 2).max() < 0.08
-    assert np.abs(matrix.mean()) < 0.005
-    stripes = np.concatenate([Sketch(bytes([i]) * 32, 128, 3).stripes for i in range(20)])
-    assert np.abs(np.array([(stripes == v).mean() for v in (-1, 0, 1)]) - (0.25, 0.5, 0.25)).max() < 0.03
+    assert np.abs(counts - (0.125, 0.75, 0.125)).max() < 0.02
+    gram = matrix @ matrix.T / matrix.shape[1]
+    assert np.abs(gram - np.diag(gram.diagonal())).max() < 0.06
+    assert np.abs(matrix.mean(axis=1)).max() < 0.03
 
 
-def test_tiles_do_not_depend_on_what_follows_them():
+def test_entries_do_not_depend_on_the_columns_that_follow():
     sketch = Sketch(COIN, 64, 2)
-    assert (sketch.matrix(2 * TILE + 5)[:, : 2 * TILE] == sketch.matrix(2 * TILE)).all()
+    assert (sketch.matrix(20 * SPAN + 5)[..., : 2 * SPAN] == sketch.matrix(2 * SPAN)).all()
 
 
 def test_another_coin_draws_other_rows():
@@ -44,29 +40,39 @@ def test_another_coin_draws_other_rows():
 
 
 @settings(max_examples=15, deadline=None)
-@given(st.integers(1, 40), st.integers(1, 4), st.integers(0, 2**32), st.sampled_from([3, 1000, 2**26, 2**30]))
+@given(
+    st.one_of(st.integers(1, 40), st.integers(SPAN - 2, SPAN + 2)),
+    st.integers(1, 4),
+    st.integers(0, 2**32),
+    st.sampled_from([3, 1000, 2**26, 2**30]),
+)
 def test_values_are_those_of_the_oracle(columns, packed, seed, size):
     X = np.random.default_rng(seed).integers(-size, size, (packed, columns)).astype(np.int32)
     sketch = Sketch(seed.to_bytes(32, "big"), 32, packed)
-    assert sketch.values(X).tolist() == oracle.sketch_values(
-        sketch.matrix(columns).tolist(), sketch.stripes.tolist(), X.tolist()
-    )
+    assert sketch.values(X).tolist() == oracle.sketch_values(sketch.matrix(columns).tolist(), X.tolist())
 
 
-@pytest.mark.parametrize("size", [1, 2047, 2048, 2049, 2**31 - 1])
-def test_values_are_exact_across_tiles_and_precisions(size):
-    """Below 2048 a full tile of equal values is summed in float32, above in float64."""
-    X = np.full((2, TILE + 9), size, dtype=np.int32)
-    X[1] = -size
+@pytest.mark.parametrize("size", [1, SPAN * 16 - 1, SPAN * 16, SPAN * 16 + 1, 2**31 - 1])
+def test_values_are_exact_across_spans_and_precisions(size):
+    """Up to 2¹⁴ a full span of equal values is summed in float32, above in float64."""
+    columns = 17 * SPAN + 9
     sketch = Sketch(COIN, 32, 2)
-    A = sketch.matrix(TILE + 9).astype(object)
-    expected = (sketch.stripes * (A @ X.T.astype(object))).sum(axis=1)
+    matrix = sketch.matrix(columns)
+    X = np.where(matrix[3] < 0, -size, size).astype(np.int32)  # the longest sum that row 3 can have
+    expected = (matrix.reshape(32, -1).astype(np.int64) * X.reshape(-1).astype(np.int64)).sum(axis=1)
     assert sketch.values(X).tolist() == expected.tolist()
+    assert expected[3] > size * columns // 5
+
+
+def dots(left, right):
+    """Σ left · right mod p over the last axes, (k, n) and (v, n), in integers that cannot overflow."""
+    folded = [[int((a * b % PRIME).sum()) % PRIME for b in right.astype(np.int64)] for a in left.astype(np.int64)]
+    return np.array(folded, dtype=np.int64)
 
 
 @pytest.mark.parametrize("extreme", [True, False])
 def test_combinations_are_those_of_big_integers(extreme):
-    columns, dealers = TILE + 17, 3
+    columns, dealers = 16 * SPAN + 17, 3
     sketch = Sketch(COIN, 128, 3)
     if extreme:
         weights = np.full(128, 0x7FFEFFFF, dtype=np.uint32)
@@ -74,12 +80,38 @@ def test_combinations_are_those_of_big_integers(extreme):
     else:
         weights = Stream(COIN, "weights").elements(128)
         shares = [Stream(COIN, str(i)).elements(columns) for i in range(dealers)]
-    rows, dots = sketch.combine(weights, [Stream(COIN, "a"), Stream(COIN, "b")], shares)
-    A, c, S = sketch.matrix(columns).astype(object), sketch.stripes.astype(object), np.array(shares).astype(object)
-    combined = (c * weights.astype(object)[:, None]).T @ A
-    rho = np.stack([Stream(COIN, label).elements(columns) for label in "ab"]).astype(object)
-    assert (rows.astype(object) == combined @ S.T % PRIME).all()
-    assert (dots.astype(object) == rho @ S.T % PRIME).all()
+    rows, degree = sketch.combine(weights, [Stream(COIN, "a"), Stream(COIN, "b")], shares)
+    matrix = sketch.matrix(columns).astype(np.int64)
+    combined = np.tensordot(weights.astype(np.int64), matrix, 1) % PRIME  # below 2³⁸ before it is reduced
+    rho = np.stack([Stream(COIN, label).elements(columns) for label in "ab"])
+    assert (rows == dots(combined, np.array(shares))).all()
+    assert (degree == dots(rho, np.array(shares))).all()
+
+
+# What the proof asks of the rows
+
+
+SHAPES = {
+    "one coordinate": [(0, 0)],
+    "one span": [(0, v) for v in range(64)],
+    "one column": [(s, 0) for s in range(16)],
+    "two spans, two columns": [(0, 0), (0, 1), (1, 0), (1, 1)],
+    "spans that repeat each other": [(s, v) for s in range(16) for v in range(64)],
+}
+
+
+@pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
+def test_squares_have_their_mean_and_at_most_six_times_its_square_as_their_second_moment(shape):
+    squares = []
+    for number in range(150):
+        matrix = Sketch(number.to_bytes(32, "big"), 128, 1).matrix(16 * SPAN)
+        rows = sum(matrix[:, 0, s * SPAN + v].astype(np.int64) for s, v in shape)
+        squares.append(rows.astype(np.float64) ** 2 / len(shape))
+    squares = np.array(squares)
+    assert abs(squares.mean() - 0.25) < 0.02
+    assert (squares**2).mean() < 1.1 * 6 / 16
+    sums = squares.sum(axis=1) / 128 / 0.25
+    assert sums.std() < 1.2 * (5 / 128) ** 0.5
 
 
 HALF = (PRIME - 1) // 2
@@ -101,8 +133,8 @@ def test_a_vector_that_wraps_keeps_a_row_small_with_probability_at_most_three_qu
     small = trials = 0
     for number in range(60):
         sketch = Sketch(number.to_bytes(32, "big"), 128, 3)
-        A, c = sketch.matrix(12).astype(object), sketch.stripes.astype(object)
-        rows = sum(c[:, q] * A[:, b] * value for q, b, value in pattern) % PRIME
+        matrix = sketch.matrix(12).astype(object)
+        rows = sum(matrix[:, q, b] * value for q, b, value in pattern) % PRIME
         small += sum(min(y, PRIME - y) < 2**15 for y in rows.tolist())
         trials += 128
     assert small / trials < 0.75 + 5 * (0.75 * 0.25 / trials) ** 0.5

@@ -14,9 +14,14 @@ from dataclasses import dataclass, field
 from typing import Final, NewType, Self
 
 import base58
-from nacl.bindings import crypto_core_ed25519_is_valid_point
+from nacl.bindings import (
+    crypto_core_ed25519_is_valid_point,
+    crypto_sign,
+    crypto_sign_BYTES,
+    crypto_sign_open,
+    crypto_sign_seed_keypair,
+)
 from nacl.exceptions import BadSignatureError
-from nacl.signing import SigningKey, VerifyKey
 
 PeerId = NewType("PeerId", str)
 """A libp2p peer id of an Ed25519 key, "12D3KooW…". Made by `parse_peer_id` or `Identity` alone."""
@@ -47,12 +52,15 @@ class Identity:
     public_key: bytes = field(init=False, repr=False, compare=False)
     """32 bytes."""
     peer_id: PeerId = field(init=False)
+    _signing_key: bytes = field(init=False, repr=False, compare=False)
+    """The seed and the public key, as libsodium wants them: worked out once, for that costs as much as a signature."""
 
     def __post_init__(self) -> None:
         if len(self.seed) != SEED_BYTES:
             raise IdentityError(f"an Ed25519 seed has {SEED_BYTES} bytes, got {len(self.seed)}")
-        public_key = bytes(SigningKey(self.seed).verify_key)
+        public_key, signing_key = crypto_sign_seed_keypair(self.seed)
         object.__setattr__(self, "public_key", public_key)
+        object.__setattr__(self, "_signing_key", signing_key)
         object.__setattr__(self, "peer_id", _peer_id_of(public_key))
 
     @classmethod
@@ -67,15 +75,38 @@ class Identity:
 
     def sign(self, message: bytes) -> bytes:
         """The 64-byte detached signature of `message` (RFC 8032, Ed25519 without prehash)."""
-        return SigningKey(self.seed).sign(message).signature
+        return crypto_sign(message, self._signing_key)[:crypto_sign_BYTES]
 
 
 def verify(peer_id: PeerId, message: bytes, signature: bytes) -> bool:
     """Whether `signature` is that of `peer_id` over `message`. A signature of a wrong length is merely wrong."""
+    return _signed(public_key_of(peer_id), message, signature)
+
+
+class Verifier:
+    """`verify` for whoever checks many signatures of the same few peers: it reads each PeerId once."""
+
+    MOST_PEERS: Final = 4096
+    """Remembered at a time; whoever is named beyond costs what `verify` does."""
+
+    def __init__(self) -> None:
+        self._keys: dict[PeerId, bytes] = {}
+
+    def verify(self, peer_id: PeerId, message: bytes, signature: bytes) -> bool:
+        """As the function of that name."""
+        key = self._keys.get(peer_id)
+        if key is None:
+            key = public_key_of(peer_id)
+            if len(self._keys) < self.MOST_PEERS:
+                self._keys[peer_id] = key
+        return _signed(key, message, signature)
+
+
+def _signed(public_key: bytes, message: bytes, signature: bytes) -> bool:
     if len(signature) != SIGNATURE_BYTES:
         return False
     try:
-        VerifyKey(public_key_of(peer_id)).verify(message, signature)
+        crypto_sign_open(signature + message, public_key)
     except BadSignatureError:
         return False
     return True

@@ -15,6 +15,7 @@ from crypto.identity import (
     Identity,
     IdentityError,
     PeerId,
+    Verifier,
     decode_key_file,
     encode_key_file,
     parse_peer_id,
@@ -56,6 +57,31 @@ def test_signatures_of_rfc_8032(seed, public_key, message, signature):
     assert identity.public_key.hex() == public_key
     assert identity.sign(bytes.fromhex(message)).hex() == signature
     assert verify(identity.peer_id, bytes.fromhex(message), bytes.fromhex(signature))
+
+
+@given(seeds, seeds, st.binary(max_size=40), st.binary(min_size=63, max_size=65))
+def test_a_verifier_says_what_verify_says_however_often_it_is_asked(seed, other, message, noise):
+    signer, stranger, verifier = Identity.from_seed(seed), Identity.from_seed(other), Verifier()
+    signature = signer.sign(message)
+    for _ in range(2):
+        for peer, text, signed in [
+            (signer.peer_id, message, signature),
+            (stranger.peer_id, message, signature),
+            (signer.peer_id, message + b"!", signature),
+            (signer.peer_id, message, noise),
+        ]:
+            assert verifier.verify(peer, text, signed) == verify(peer, text, signed)
+
+
+def test_a_verifier_remembers_a_bounded_number_of_peers():
+    class Small(Verifier):
+        MOST_PEERS = 2
+
+    verifier = Small()
+    for seed in range(4):
+        one = Identity.from_seed(bytes([seed]) * 32)
+        assert verifier.verify(one.peer_id, b"", one.sign(b""))
+    assert len(verifier._keys) == 2
 
 
 @given(seeds)

@@ -12,7 +12,11 @@ Everything here is a function of what all members agreed on, so all come to the 
   that are on no codeword; it is left out, and named on the assumption that no more than e holders lie.
 
 What is published is the share of one holder. Where the dealer lies that is its own affair; where the holder lies, the
-colluders had that share already. Only if more than e holders lie may an honest pair be brought to publish a share.
+colluders had that share already. More than e liars, and absentees, can make the scalars of an honest holder look wrong
+(n values, of which n − e − t honest ones leave a polynomial of degree δ open): so a dealer publishes nothing where the
+holder signed just what its box makes it sign, and gives up its place in the sum instead (`contradicts`). An honest pair
+never publishes a share, whatever t members do. That dealer is named, on the same assumption: with e liars or fewer no
+honest one comes there. A dealer that says nothing at all may be an absentee: it is left out, and not named.
 """
 
 from __future__ import annotations
@@ -86,6 +90,7 @@ def settle(
     settled = Settled()
     for dealer, wanted in sorted(docket.items()):
         entries = published.get(dealer, {})
+        answered = dealer in published  # who has said nothing may have gone: left out, and not named
         for holder, reveal in sorted(wanted.items()):
             entry = entries.get(holder)
             box = None
@@ -93,7 +98,8 @@ def settle(
                 leaves, digests = committed.leaves[dealer], committed.digests[dealer]
                 box = settles(terms, dealer, entry, leaves, digests, committed.verify)
             if entry is None or box is None:
-                settled.leave_out(dealer, f"does not answer the complaint of {terms.cell[holder]}")
+                reason = f"does not answer the complaint of {terms.cell[holder]}"
+                settled.leave_out(dealer, reason, named=answered)
                 continue
             settled.supplied[dealer, holder] = entry, box
             if reveal and entry.key is not None:
@@ -113,6 +119,20 @@ def _reveal(terms: PrivateTerms, settled: Settled, dealer: int, holder: int, ent
         settled.leave_out(dealer, f"dealt {terms.cell[holder]} a box that is none: {error}", proved=True)
     else:
         settled.opened[dealer, holder] = Dealt(share, masks, bits)
+
+
+def contradicts(settled: Settled, checker: Checker, published: Mapping[int, Mapping[int, Scalars]]) -> frozenset[int]:
+    """The holders of opened boxes that signed other scalars than those boxes make, or none."""
+    liars = set()
+    for (dealer, holder), dealt in settled.opened.items():
+        signed = published[holder].get(dealer)
+        if signed is None or not _same(signed, scalars_about(checker, {dealer: dealt})[dealer]):
+            liars.add(holder)
+    return frozenset(liars)
+
+
+def _same(one: Scalars, other: Scalars) -> bool:
+    return bool((one.to_vector() == other.to_vector()).all())
 
 
 @dataclass(slots=True)
@@ -161,7 +181,7 @@ def convict(
                 continue
             computed = scalars_about(checker, {dealer: settled.opened[dealer, holder]})[dealer]
             signed = right[holder].get(dealer)
-            if signed is not None and (signed.to_vector() == computed.to_vector()).all():
+            if signed is not None and _same(signed, computed):
                 settled.leave_out(dealer, f"the share that it dealt {terms.cell[holder]} is on no codeword")
             elif signed is not None:
                 settled.named.setdefault(holder, (f"signed wrong scalars about {terms.cell[dealer]}", True))

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
 
-from consensus.dispute import Committed, Docket, Settled, complaints, convict, examine, settle
+from consensus.dispute import Committed, Docket, Settled, complaints, contradicts, convict, examine, settle
 from consensus.notary import value_of
 from consensus.private_holder import Status, unpack_scalars
-from consensus.private_messages import BodyError, Item, Stage
+from consensus.private_messages import Body, BodyError, Item, Stage
 from consensus.private_supply import Entry, unpack_entries
 from consensus.private_terms import PrivateTerms
 from crypto.commitment import DIGEST_BYTES, NONCE_BYTES, Leaf, coin, commit_nonce, digest, merkle_root
@@ -92,6 +92,14 @@ class Record:
         self.accepted, self.docket = judgement.accepted, judgement.docket
         self.dealers -= judgement.settled.out
         return judgement.settled
+
+    def may_publish(self, dealer: int, answer: Body) -> bool:
+        """Whether `answer`, our own item of DISPUTE, publishes no share but those of holders that lied about us."""
+        if self.checker is None:
+            raise RuntimeError("a dispute before coin 2")
+        committed = Committed(self.leaves, self.digests, self._verify)
+        settled = settle(self._terms, {dealer: self.docket[dealer]}, {dealer: unpack_entries(answer)}, committed)
+        return contradicts(settled, self.checker, self._published) == self.docket[dealer].keys()
 
     def dispute(self, items: Mapping[int, Item]) -> Settled:
         """DISPUTE: who of dealers and holders is convicted."""

@@ -314,7 +314,10 @@ class PrivateRound:
         self._take_settled(self._record.judge(items), items)
         self._missed()
         if self._record.docket:
-            self._enter(Stage.DISPUTE, now, self._entries(), self._record.docket.keys(), 0)
+            answer = self._entries()
+            if answer is not None and not self._record.may_publish(self._me, answer):
+                answer = b""  # rather out of the sum than an honest holder's share in public
+            self._enter(Stage.DISPUTE, now, answer, self._record.docket.keys(), 0)
         else:
             self._open(now, {})
 

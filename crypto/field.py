@@ -20,6 +20,7 @@ Signed: TypeAlias = npt.NDArray[np.int32]
 Floats: TypeAlias = npt.NDArray[np.float64]
 
 _P = np.uint32(PRIME)
+_HALF = np.uint32(PRIME // 2)
 _ROUND = 1.5 * 2**52  # added to |q| < 2**51 leaves the nearest integer of q in the low bits of the mantissa
 _LIMB = np.uint32(0xFFFF)
 _LIMB_BITS = np.uint32(16)
@@ -53,8 +54,13 @@ def from_signed(values: npt.NDArray[np.signedinteger[npt.NBitBase]]) -> Vector:
 
 def to_signed(values: Vector) -> Signed:
     """The representative in [−(p−1)/2, (p−1)/2] of each element, any shape, int32."""
-    wrapped = values - _P
-    return np.where(values > PRIME // 2, wrapped, values).astype(np.uint32, copy=False).view(np.int32)
+    signed = np.empty(values.shape, dtype=np.uint32)
+    flat, source = signed.reshape(-1), values.reshape(-1)
+    for start in range(0, flat.size, BLOCK):
+        block = flat[start : start + BLOCK]
+        add(source[start : start + BLOCK], _HALF, out=block)  # so that what is negative wraps, and comes back below 0
+        block -= _HALF
+    return signed.view(np.int32)
 
 
 def add(a: Vector, b: Vector | np.uint32, out: Vector | None = None) -> Vector:
@@ -217,11 +223,14 @@ def inner(left: Vector, right: Vector) -> Vector:
     if right.shape[1] != n:
         raise FieldError(f"dot products need one length, got {left.shape} and {right.shape}")
     result = np.zeros((k, v), dtype=np.int64)
+    widest = min(BLOCK, n)
+    lefts, rights = np.empty((2 * k, widest)), np.empty((2 * v, widest))
     for first in range(0, n, _EXACT_TERMS):
         sums = np.zeros((2 * k, 2 * v))
         for start in range(first, min(first + _EXACT_TERMS, n), BLOCK):
-            stop = min(start + BLOCK, first + _EXACT_TERMS, n)
-            sums += np.matmul(limbs(left[:, start:stop]), limbs(right[:, start:stop]).T)
+            stop = min(start + BLOCK, n)
+            one = limbs(left[:, start:stop], lefts[:, : stop - start])
+            sums += np.matmul(one, limbs(right[:, start:stop], rights[:, : stop - start]).T)
         whole = sums.astype(np.int64)
         result += join(((0, whole[:k, :v]), (16, whole[:k, v:] + whole[k:, :v]), (32, whole[k:, v:])))
         result %= PRIME

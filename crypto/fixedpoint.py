@@ -63,14 +63,17 @@ class FixedPoint:
         """
         factor = self.scale * self._shortening(update)
         encoded = np.empty(update.size, dtype=np.int32)
+        wide, scratch = np.empty((2, min(BLOCK, update.size)))
         for start in range(0, update.size, BLOCK):
             part = update[start : start + BLOCK]
-            offsets = stream.words(part.size).view(np.int32).astype(np.float64)
-            offsets += 0.5
-            offsets *= 2.0**-32
-            offsets += part * np.float64(factor)
-            offsets += _ROUND
-            np.copyto(encoded[start : start + BLOCK].view(np.uint32), offsets.view(np.uint64), casting="unsafe")
+            values, offsets = wide[: part.size], scratch[: part.size]
+            np.copyto(offsets, stream.octets((4 * part.size,)).view("<i4"))
+            offsets *= 2.0**-32  # uniform in [−1/2, 1/2)
+            np.copyto(values, part)
+            values *= factor
+            values += offsets
+            values += _ROUND
+            np.copyto(encoded[start : start + BLOCK].view(np.uint32), values.view(np.uint64), casting="unsafe")
         return encoded
 
     def decode(self, total: Signed, members: int = 1) -> Update:
@@ -78,15 +81,19 @@ class FixedPoint:
         if not 1 <= members <= self.members:
             raise FixedPointError(f"a sum holds 1 to {self.members} members, got {members}")
         decoded = np.empty(total.size, dtype=np.float32)
+        scratch, unit = np.empty(min(BLOCK, total.size)), 1.0 / (self.scale * members)
         for start in range(0, total.size, BLOCK):
-            decoded[start : start + BLOCK] = total[start : start + BLOCK] * (1.0 / (self.scale * members))
+            part = total[start : start + BLOCK]
+            decoded[start : start + BLOCK] = np.multiply(part, unit, out=scratch[: part.size])
         return decoded
 
     def _shortening(self, update: Update) -> float:
-        square = 0.0
+        square, scratch = 0.0, np.empty(min(BLOCK, update.size))
         for start in range(0, update.size, BLOCK):
-            part = update[start : start + BLOCK].astype(np.float64)
-            square += float(np.dot(part, part))
+            part = update[start : start + BLOCK]
+            wide = scratch[: part.size]
+            np.copyto(wide, part)
+            square += float(np.dot(wide, wide))
         if not math.isfinite(square):
             raise FixedPointError("the update has values that are not finite: refuse the training step that made it")
         norm = math.sqrt(square)

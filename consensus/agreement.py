@@ -23,7 +23,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from consensus.notary import Notary, value_of
 from consensus.private_messages import BodyError, Bundle, Fetch, Held, Item, PrivateMessage, Role, Stage, Vote
@@ -147,23 +147,25 @@ class Agreement:
 
     # --- hearing --------------------------------------------------------------------------------------------------
 
-    def hear_item(self, peer: int, item: Item) -> None:
-        """Take an item that `peer` sent or passed on."""
+    def hear_item(self, peer: int, item: Item) -> Item | None:
+        """Take an item that `peer` sent or passed on; gives it as its author signed it, None if it did not."""
         known = self._heard.get(item.author)
         if known is not None and known.body == item.body:
-            return
+            return known
         if not self._notary.wrote(item):
             self._name(peer, f"passes on an item of stage {self.stage.name} that its author did not sign", ())
-        elif known is not None:
+            return None
+        if known is not None:
             self._equivocated(known, item)
         else:
             self._heard[item.author] = item
             if self.entered:
                 self._admit_item(item)
+        return item
 
     def hear_vote(self, peer: int, vote: Vote) -> None:
         """Take a vote of `peer`."""
-        if self.decided is not None or vote.view > 2 * self._quorum.members or vote.step not in (VOTE, COMMITMENT):
+        if self.decided is not None or not self._in_reach(vote.view) or vote.step not in (VOTE, COMMITMENT):
             return
         votes = self._at(vote.view).votes[vote.step]
         known = votes.get(peer)
@@ -189,10 +191,10 @@ class Agreement:
         except BodyError as error:
             self._name(peer, f"sends a bundle in stage {self.stage.name} that cannot be read: {error}", ())
             return
-        for item in held.items.values():
-            self.hear_item(peer, item)
-        if bundle.view <= 2 * self._quorum.members:
-            self._take(peer, bundle, held)
+        items = {author: self.hear_item(peer, item) for author, item in held.items.items()}
+        signed = {author: item for author, item in items.items() if item is not None}
+        if len(signed) == len(items) and self._in_reach(bundle.view):
+            self._take(peer, bundle, replace(held, items=signed))  # never pass on a signature that was not looked at
 
     def _take(self, peer: int, bundle: Bundle, held: Held) -> None:
         match bundle.role:
@@ -308,6 +310,10 @@ class Agreement:
         return True
 
     # --- small questions ------------------------------------------------------------------------------------------
+
+    def _in_reach(self, view: int) -> bool:
+        """Whether any honest member gets to such a view."""
+        return 0 <= view <= self._quorum.faulty + 2
 
     def _at(self, view: int) -> _View:
         return self._views.setdefault(view, _View())

@@ -50,16 +50,16 @@ class Patience:
     ANSWERS = 8
 
     def __init__(self, members: int) -> None:
-        self._answered: Counter[tuple[int, int, int]] = Counter()
-        self._most = 64 * members
+        self._answered: dict[int, Counter[tuple[int, int]]] = {}
+        self._most = 64 + members
 
     def lasts(self, peer: int, fetch: Fetch) -> bool:
-        """Whether to answer; counts."""
-        key = peer, fetch.stage, fetch.part
-        if key not in self._answered and len(self._answered) >= self._most:
+        """Whether to answer; counts, for each peer apart: who asks too much takes nothing from the others."""
+        answered, key = self._answered.setdefault(peer, Counter()), (fetch.stage, fetch.part)
+        if key not in answered and len(answered) >= self._most:
             return False
-        self._answered[key] += 1
-        return self._answered[key] <= self.ANSWERS
+        answered[key] += 1
+        return answered[key] <= self.ANSWERS
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -1,4 +1,4 @@
-"""What members of a cell say before a private round: their channel key, and which base their updates are against."""
+"""What members of a cell say about a private round: their channel keys, and which base each has."""
 
 from __future__ import annotations
 
@@ -12,20 +12,25 @@ from crypto.identity import PeerId
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ChannelKeyNotice:
-    """The sender's public channel key, signed by its identity: boxes for the sender are sealed to it from now on."""
+    """The public channel key of `owner`, signed by its identity: boxes for it are sealed to this key from now on.
+    Anyone may pass it on.
+    """
 
+    owner: PeerId
+    made: int
+    """When, in seconds since 1970 on the owner's clock: of two keys the later counts."""
     signature: bytes
     body: Body
 
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """The sender is about to play `round`, on the base with this digest."""
+    """The sender plays `round`, and has the base with this digest."""
 
     round: int
     base: bytes
     opened: int
-    """One more than the round whose mean made that base; 0 for the initial vector."""
+    """One more than the round that made that base; 0 for the initial vector. `round` + 1: the sender has closed it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +43,9 @@ class BaseWanted:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class BaseCopy:
-    """A base: float32 (d,), little-endian. Its digest says whether it is the one that was wanted."""
+    """A base: y, float32 (d,), little-endian, and v where there is momentum. Its digest says whether it is the one that
+    was wanted.
+    """
 
     round: int
     body: Body
@@ -47,6 +54,6 @@ class BaseCopy:
 MeetingMessage: TypeAlias = Standing | BaseWanted | BaseCopy
 
 
-def key_statement(swarm: bytes, owner: PeerId, public: bytes) -> bytes:
+def key_statement(swarm: bytes, owner: PeerId, made: int, public: bytes) -> bytes:
     """What the signature of a `ChannelKeyNotice` is under."""
-    return digest("grapevine channel key v1", swarm, owner, public)
+    return digest("grapevine channel key v2", swarm, owner, made, public)

@@ -2,103 +2,164 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
+from typing import Final
 
-import numpy as np
-
-from consensus.guarded_round import GuardedRound, Member, check_key
-from consensus.guarded_terms import Base, GuardTerms
+from consensus.channel_keys import ChannelKeys, make_notice
+from consensus.closed_round import ClosedRound
+from consensus.coordinates import Coordinates
+from consensus.guarded_round import GuardedRound, GuardedTerms
+from consensus.guarded_terms import Base
 from consensus.letters import Letters
-from consensus.meeting_messages import ChannelKeyNotice, key_statement
+from consensus.meeting_messages import ChannelKeyNotice
 from consensus.messages import Vector
-from consensus.round import Round
+from consensus.open_phases import Phases, Then
+from consensus.private_dealer import Randbytes
+from consensus.private_messages import BodyError
+from consensus.rules import Rule
+from consensus.sharing import Hand, Sharing, Update
+from consensus.signer import Signer
 from crypto.identity import Identity, PeerId, verify
-from crypto.sealing import ChannelKey
+from crypto.sealing import ChannelKey, SealingError
 from node.errors import StateError
 
-_VECTOR, _OPENED = "private_base", "private_base_opened"
+_BODY, _OPENED = "private_base", "private_base_opened"
+NO_BEACON: Final = bytes(32)
+_VALUES_IN_BASE = 2  # y, and v
 
 
 class Guard:
-    """Makes the rounds of one process private. `initial` is the swarm's; `base` what a checkpoint held."""
+    """Makes the rounds of one process private."""
 
     def __init__(
         self,
-        terms: GuardTerms,
+        sharing: Sharing,
         identity: Identity,
         initial: Vector,
         base: Base | None,
         *,
+        swarm: bytes,
+        rule: Rule,
+        channel_key: ChannelKey,
+        made: int,
         peers: Collection[PeerId],
         rounds: int,
-        randbytes: Callable[[int], bytes],
+        randbytes: Randbytes,
+        momentum: float = 0.0,
+        coordinates: float = 1.0,
     ) -> None:
-        self.terms = terms
-        self._initial = Base(initial.copy(), 0)
-        self._initial.vector.flags.writeable = False
-        self.base = base or self._initial
-        """Of the next round."""
-        # Bounds what wait as early letters: boxes and bundles of a round without a dispute, many times over.
-        self.letters = Letters(peers, rounds=rounds, most_bytes=2 * terms.most_bytes(initial.size))
+        """`initial` is the swarm's first vector (d,), `base` what a checkpoint held; `channel_key` was `made` at that
+        second since 1970. `peers` are all that may ever share a cell with us, neighbours or not. `coordinates` is the
+        share of them that a round shares.
+        """
+        self.sharing = sharing
+        size = initial.size
+        self.base = base or first_base(initial, momentum)
+        """Of the next round: assign that of a round which is closed."""
+        self.most_bytes = max(sharing.most_bytes(size), 4 * _VALUES_IN_BASE * size)
+        """Of the body of any message of a private round: what the wire must let through."""
+        self.room = 2 * self.most_bytes
+        """Bytes that what one peer says may take while it waits: boxes and bundles of a round without a dispute, many
+        times over.
+        """
+        self.letters = Letters(peers, rounds=rounds, most_bytes=self.room)
         self._me = identity.peer_id
-        self._member = Member(identity.sign, ChannelKey.generate(randbytes), randbytes)
-        self._keys: dict[PeerId, bytes] = {}
-        public = self._member.channel_key.public
-        self.notice = ChannelKeyNotice(identity.sign(key_statement(terms.swarm, self._me, public)), public)
-        """For every peer that comes up."""
+        self._terms = GuardedTerms(sharing, Hand(Signer(identity.sign, verify, randbytes), channel_key), rule, momentum)
+        self._coordinates = Coordinates(coordinates, size, swarm)
+        self._keys = ChannelKeys(swarm, peers, verify)
+        self.notice = make_notice(swarm, self._me, made, channel_key, identity.sign)
+        """Our own channel key, for every peer that comes up."""
+
+    # --- channel keys ---------------------------------------------------------------------------------------------
+
+    @property
+    def notices(self) -> tuple[ChannelKeyNotice, ...]:
+        """All channel keys that we know, our own first: for a peer that comes up, where members are not neighbours."""
+        return (self.notice, *self._keys.notices)
+
+    def is_news(self, notice: ChannelKeyNotice) -> bool:
+        """Whether a channel key is one that we would take, if it is sound: then pass it on once it is taken."""
+        return self._keys.is_news(notice)
 
     def take_key(self, peer: PeerId, notice: ChannelKeyNotice) -> str | None:
-        """Keep the channel key of `peer` in place of the one before; gives what is wrong with it."""
-        public = bytes(notice.body)
-        if not verify(peer, key_statement(self.terms.swarm, peer, public), notice.signature):
-            return "sends a channel key that it did not sign for this swarm"
-        wrong = check_key(public)
-        if wrong is not None:
-            return f"sends a channel key that is none: {wrong}"
-        self._keys[peer] = public
+        """Take a channel key that `peer` sent, its own or another's; gives what is wrong with it."""
+        try:
+            self._keys.take(notice)
+        except SealingError as error:
+            whose = "a channel key" if notice.owner == peer else f"the channel key of {notice.owner}"
+            return f"sends {whose} that is none: {error}"
         return None
+
+    # --- rounds ---------------------------------------------------------------------------------------------------
+
+    def difference(self, trained: Vector) -> Update:
+        """What was learned since the base: the update of a node that adds no noise of its own to a lattice."""
+        return Update(trained - self.base.vector)
 
     def round(
         self,
-        me: PeerId,
         number: int,
-        phases: Sequence[Mapping[PeerId, float]],
+        phases: Phases,
         trained: Vector,
+        update: Update | None,
         *,
-        then: Callable[[Sequence[Mapping[PeerId, float]], Vector, Collection[PeerId]], Round],
+        then: Then,
         absent: Collection[PeerId],
+        epoch: int = 0,
+        beacon: bytes = NO_BEACON,
     ) -> GuardedRound:
-        """Round `number` on what was trained."""
+        """Round `number` on the model `trained`; `update` is what it brings. The epoch's `beacon` draws coordinates."""
         return GuardedRound(
-            me,
+            self._me,
             number,
-            self.terms,
-            self._member,
+            self._terms,
             phases,
             trained,
+            update,
             base=self.base,
-            initial=self._initial,
-            channel_keys=self._keys,
+            channel_keys=self._keys.public,
             then=then,
+            epoch=epoch,
+            places=self._coordinates.of(number, epoch, beacon),
             absent=absent,
         )
+
+    def closed_round(self, number: int, phases: Phases) -> ClosedRound:
+        """Round `number`, which was over before this process began: it tells those behind what it came to."""
+        return ClosedRound(self._me, number, tuple(sorted(phases[0])), self.base, self._terms)
+
+
+def first_base(initial: Vector, momentum: float) -> Base:
+    """What all have in common before the first round."""
+    vector = initial.copy()
+    vector.flags.writeable = False
+    velocity = None
+    if momentum > 0:
+        velocity = initial * 0
+        velocity.flags.writeable = False
+    return Base(vector, 0, velocity)
 
 
 def pack_base(base: Base) -> dict[str, bytes | int]:
     """What a checkpoint holds of it."""
-    return {_VECTOR: base.body, _OPENED: base.opened}
+    return {_BODY: base.body, _OPENED: base.opened}
 
 
 def unpack_base(values: Mapping[str, object], size: int) -> Base | None:
-    """The base in a checkpoint; None where it holds none. Raises StateError for one that is damaged."""
-    body, opened = values.get(_VECTOR), values.get(_OPENED)
-    if body is None:
+    """The base of d = `size` in a checkpoint; None where it holds none. Raises StateError for one that is damaged."""
+    body, opened = values.get(_BODY), values.get(_OPENED)
+    if body is None and opened is None:
         return None
-    if not isinstance(body, bytes) or not isinstance(opened, int) or len(body) != 4 * size:
+    try:
+        return _base_of(body, opened, size)
+    except BodyError as error:
         raise StateError(
-            "the checkpoint's base of private rounds is cut short or not a vector",
+            f"the checkpoint's base of private rounds is damaged: {error}",
             "Move the checkpoint away to start this node from the beginning.",
-        )
-    vector = np.frombuffer(body, "<f4").astype(np.float32)
-    vector.flags.writeable = False
-    return Base(vector, opened)
+        ) from error
+
+
+def _base_of(body: object, opened: object, size: int) -> Base:
+    if not isinstance(body, bytes) or not isinstance(opened, int) or opened < 0:
+        raise BodyError("its fields have the wrong types")
+    return Base.parse(body, size, opened, velocity=len(body) == 8 * size)

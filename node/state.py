@@ -1,6 +1,7 @@
 """The state folder of a node: its key, its lock and its last checkpoint.
 
 DIR/key          Ed25519 seed, mode 0600, made once
+DIR/channel-key  what boxes of private rounds are sealed to, mode 0600, made once
 DIR/lock         held while a node runs; contains its process id
 DIR/checkpoint   what a restart resumes from, replaced atomically after every round
 """
@@ -12,20 +13,25 @@ import fcntl
 import hashlib
 import os
 import stat
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import msgpack
 
 from crypto.identity import Identity, IdentityError, decode_key_file, encode_key_file
+from crypto.sealing import SECRET_BYTES, ChannelKey
 from node.errors import StateError
 from node.files import create_once, read_bounded, sweep, write_atomically
 
 Value = bytes | int | float | str | None
 MAGIC = b"grapevine-checkpoint-1\n"
+CHANNEL_KEY_MAGIC = b"grapevine-channel-key-1\n"
 MAX_KEY_BYTES = 4096
 MAX_CHECKPOINT_BYTES = 1 << 31
+_NEW_CHANNEL_KEY = (
+    "If it is lost or copied, move it away: the node makes another when it starts, and its peers take that."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,12 +72,7 @@ class StateFolder:
     def load_identity(self) -> Identity:
         """Read the key; refused when anybody but its owner can read it."""
         try:
-            mode = self.key_path.stat().st_mode
-            if stat.S_IMODE(mode) & 0o077:
-                raise StateError(
-                    f"{self.key_path} can be read by others (mode {stat.S_IMODE(mode):04o})",
-                    f"Run: chmod 600 {self.key_path}. If somebody may have copied it, make a new node.",
-                )
+            _refuse_readers(self.key_path, "If somebody may have copied it, make a new node.")
             return decode_key_file(read_bounded(self.key_path, MAX_KEY_BYTES))
         except FileNotFoundError:
             raise StateError(
@@ -83,6 +84,24 @@ class StateFolder:
             ) from error
         except PermissionError as error:
             raise StateError(f"{self.key_path} cannot be read: {error}", "Run as the user who made it.") from error
+
+    # --- the channel key ------------------------------------------------------------------------------------------
+
+    def channel_key(self, now: int, randbytes: Callable[[int], bytes]) -> tuple[ChannelKey, int]:
+        """The channel key and when it was made, in seconds since 1970; made `now` where there is none. Raises
+        StateError where it is damaged, or anybody but its owner can read it.
+        """
+        path = self.path / "channel-key"
+        try:
+            if not path.exists():
+                self._make_folder()
+                create_once(path, encode_channel_key(randbytes(SECRET_BYTES), now), mode=0o600)
+            _refuse_readers(path, _NEW_CHANNEL_KEY)
+            return decode_channel_key(read_bounded(path, MAX_KEY_BYTES))
+        except ValueError as error:
+            raise StateError(f"{path} is damaged: {error}", _NEW_CHANNEL_KEY) from error
+        except PermissionError as error:
+            raise StateError(f"{path} cannot be read: {error}", "Run as the user who made it.") from error
 
     # --- the lock -------------------------------------------------------------------------------------------------
 
@@ -130,6 +149,29 @@ class StateFolder:
             self.path.mkdir(parents=True, exist_ok=True, mode=0o700)
         except OSError as error:
             raise StateError(f"{self.path} cannot be made: {error}", "Name another folder with --state.") from error
+
+
+def _refuse_readers(path: Path, remedy: str) -> None:
+    mode = stat.S_IMODE(path.stat().st_mode)
+    if mode & 0o077:
+        raise StateError(f"{path} can be read by others (mode {mode:04o})", f"Run: chmod 600 {path}. {remedy}")
+
+
+def encode_channel_key(secret: bytes, made: int) -> bytes:
+    """The content of the file: a header line, a checksum, the second it was made in, the secret."""
+    body = made.to_bytes(8, "big") + secret
+    return CHANNEL_KEY_MAGIC + hashlib.sha256(body).digest() + body
+
+
+def decode_channel_key(content: bytes) -> tuple[ChannelKey, int]:
+    """The key in a file, and when it was made. Raises `ValueError` for a file that is cut, altered or another."""
+    start = len(CHANNEL_KEY_MAGIC) + 32
+    if not content.startswith(CHANNEL_KEY_MAGIC) or len(content) != start + 8 + SECRET_BYTES:
+        raise ValueError("not a channel key of this version")
+    body = content[start:]
+    if hashlib.sha256(body).digest() != content[len(CHANNEL_KEY_MAGIC) : start]:
+        raise ValueError("its checksum does not match")
+    return ChannelKey(body[8:]), int.from_bytes(body[:8], "big")
 
 
 def _parse_checkpoint(data: bytes) -> Checkpoint:

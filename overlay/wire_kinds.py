@@ -59,6 +59,16 @@ def blob(size: int) -> Check:
     return check
 
 
+def text(characters: int) -> Check:
+    """Exactly so many ASCII characters that print."""
+
+    def check(value: object) -> None:
+        if type(value) is not str or len(value) != characters or not (value.isascii() and value.isprintable()):
+            raise ValueError(f"must be {characters} characters, got {quote(value)}")
+
+    return check
+
+
 def quote(value: object) -> str:
     """A peer's value for an error message: on one line and bounded."""
     text = repr(value)

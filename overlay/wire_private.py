@@ -20,12 +20,14 @@ from consensus.private_messages import (
     Stage,
     Vote,
 )
+from crypto.identity import PEER_ID_CHARACTERS
 from crypto.sealing import PUBLIC_BYTES
-from overlay.wire_kinds import Check, Kind, blob, integer
+from overlay.wire_kinds import Check, Kind, blob, integer, text
 
 MAX_ROUND: Final = 2**31 - 1
 MAX_MEMBER: Final = 255
 MAX_VIEW: Final = 2 * MAX_MEMBER
+MAX_SECONDS: Final = 2**40
 
 _NO_BODY = memoryview(b"")
 _FIELDS: Final[Mapping[str, Check]] = {
@@ -42,6 +44,13 @@ _FIELDS: Final[Mapping[str, Check]] = {
     "signature": blob(SIGNATURE_BYTES),
     "base": blob(VALUE_BYTES),
     "opened": integer(MAX_ROUND),
+    "made": integer(MAX_SECONDS),
+    "peer": text(PEER_ID_CHARACTERS),
+}
+_HEADERS: Final[Mapping[tuple[str, str], str]] = {
+    # "kind" is the header's own word for which message this is; the owner of a portion is a place in the roster.
+    ("portion", "kind"): "kind_of",
+    ("channel_key", "owner"): "peer",
 }
 
 
@@ -49,8 +58,7 @@ def _kind(message: type[Any], name: str, *, item_bytes: int = 1, body_bytes: int
     """The kind of a message whose fields are header fields of the same names, and a body where there is one."""
     names = [item.name for item in fields(message)]
     bodied = "body" in names
-    # "kind" is the header's own word for which message this is.
-    header = {("kind_of" if item == "kind" else item): item for item in names if item != "body"}
+    header = {_HEADERS.get((name, item), item): item for item in names if item != "body"}
 
     def pack(one: Any) -> tuple[dict[str, Any], memoryview]:
         body = memoryview(one.body).cast("B") if bodied else _NO_BODY

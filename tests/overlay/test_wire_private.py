@@ -15,6 +15,8 @@ from tests.overlay.test_wire import split
 
 rounds, stages, members = st.integers(0, 2**31 - 1), st.integers(0, 8), st.integers(0, 255)
 signatures, bodies = st.binary(min_size=64, max_size=64), st.binary(max_size=300)
+OWNER = "1" * 52
+owners = st.text(st.characters(min_codepoint=32, max_codepoint=126), min_size=52, max_size=52)
 messages = st.one_of(
     st.builds(Sealed, rounds, stages, bodies),
     st.builds(Item, rounds, stages, members, signatures, bodies),
@@ -23,7 +25,7 @@ messages = st.one_of(
     ),
     st.builds(Bundle, rounds, stages, st.integers(0, 512), st.integers(0, 3), bodies),
     st.builds(Fetch, rounds, stages, members),
-    st.builds(ChannelKeyNotice, signatures, st.binary(min_size=PUBLIC_BYTES, max_size=PUBLIC_BYTES)),
+    st.builds(ChannelKeyNotice, owners, rounds, signatures, st.binary(min_size=PUBLIC_BYTES, max_size=PUBLIC_BYTES)),
     st.builds(Standing, rounds, st.binary(min_size=32, max_size=32), rounds),
     st.builds(BaseWanted, rounds, st.binary(min_size=32, max_size=32)),
     st.builds(BaseCopy, rounds, st.binary(max_size=300).map(lambda body: body[: len(body) // 4 * 4])),
@@ -71,7 +73,10 @@ def test_nothing_but_a_wire_error_comes_of_other_bytes(message, data):
         Bundle(0, 0, 0, 4, b""),
         Fetch(0, 0, -1),
         Standing(0, bytes(31), 0),
-        ChannelKeyNotice(bytes(63), bytes(PUBLIC_BYTES)),
+        ChannelKeyNotice(OWNER, 0, bytes(63), bytes(PUBLIC_BYTES)),
+        ChannelKeyNotice(OWNER, -1, bytes(64), bytes(PUBLIC_BYTES)),
+        ChannelKeyNotice(OWNER[1:], 0, bytes(64), bytes(PUBLIC_BYTES)),
+        ChannelKeyNotice("é" * 52, 0, bytes(64), bytes(PUBLIC_BYTES)),
         Portion(0, 0, 0, 2, bytes(64), b""),
     ],
 )
@@ -99,7 +104,11 @@ def test_bodies_are_not_copied():
 
 @pytest.mark.parametrize(
     "message",
-    [ChannelKeyNotice(bytes(64), b""), ChannelKeyNotice(bytes(64), bytes(2 * PUBLIC_BYTES)), BaseCopy(0, b"five!")],
+    [
+        ChannelKeyNotice(OWNER, 0, bytes(64), b""),
+        ChannelKeyNotice(OWNER, 0, bytes(64), bytes(2 * PUBLIC_BYTES)),
+        BaseCopy(0, b"five!"),
+    ],
 )
 def test_bodies_of_another_size_are_not_sent(message):
     with pytest.raises(ValueError, match="body of"):

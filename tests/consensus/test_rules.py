@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from consensus.errors import PlanError
-from consensus.rules import RULES, lookup, mean
+from consensus.rules import lookup, mean
 
 
 def exact_mean(vectors, weights):
@@ -71,6 +71,6 @@ def test_vectors_may_be_read_only():
 
 
 def test_a_rule_is_looked_up_by_name():
-    assert lookup("mean") is RULES["mean"] is mean
-    with pytest.raises(PlanError, match="no rule is called 'maen': did you mean mean"):
+    assert lookup("mean") is mean
+    with pytest.raises(PlanError, match="no rule is called 'maen': did you mean .*mean"):
         lookup("maen")

@@ -1,0 +1,39 @@
+"""One observed fact about a peer, and how much it weighs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from crypto.identity import PeerId
+
+MAX_REASON = 200
+"""Characters: what a peer did is told, not what it wrote."""
+
+
+class Severity(StrEnum):
+    """How much a fact says. A low one may be an honest peer's bad luck."""
+
+    LOW = "low"
+    MEDIUM = "medium"
+    HIGH = "high"
+    PROVED = "proved"
+    """Shown by what the peer itself signed: no honest node can come by it, so it evicts."""
+
+
+SHARE_OF_PENALTY = {Severity.LOW: 0.12, Severity.MEDIUM: 0.4, Severity.HIGH: 1.0, Severity.PROVED: 4.0}
+"""Reputation that a fact costs, as a share of the penalty in the topology file."""
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What `peer` did in `round`. `kind` is a short word that counts and screens go by."""
+
+    peer: PeerId
+    round: int
+    kind: str
+    severity: Severity
+    reason: str
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "reason", self.reason[:MAX_REASON])

@@ -37,6 +37,7 @@ from consensus.private_messages import Body, Bundle, Fetch, Item, Portion, Seale
 from consensus.private_opening import Opening
 from consensus.private_outcome import Culprits, Patience, PrivateOutcome
 from consensus.private_record import Record, no_leaves, promise
+from consensus.private_sizes import Sizes
 from consensus.private_supply import Dealt
 from consensus.private_terms import PrivateTerms
 from crypto import identity
@@ -93,6 +94,7 @@ class PrivateRound:
         self._retry_at = math.inf
         self._away = {self._index[peer] for peer in absent if peer in self._index}
         self._patience = Patience(terms.packing.members)
+        self._sizes = Sizes(terms)
         self._early: list[tuple[int, Item | Portion]] = []
         self._record = Record(terms, self._verified)
         self._opening: Opening | None = None
@@ -156,6 +158,9 @@ class PrivateRound:
             self._answer(peer, message)
             return
         if self.outcome is not None:
+            return
+        if not self._sizes.fits(message):
+            self._culprits.name(peer, f"sends a {type(message).__name__} larger than any that an honest member sends")
             return
         self._away.discard(peer)
         match message:

@@ -30,7 +30,11 @@ from crypto.sealing import (
 from crypto.shamir import expand
 
 _WORD = np.dtype("<u4")
-_HEAD = WRAPPED_BYTES + DIGEST_BYTES + SIGNATURE_BYTES
+SHARE_HEAD_BYTES = WRAPPED_BYTES + DIGEST_BYTES + SIGNATURE_BYTES
+"""Of a box of a share, before the ciphertext."""
+_ENTRY = struct.Struct(">HBII")
+ENTRY_HEAD_BYTES = _ENTRY.size + KEY_BYTES
+"""Of what a dealer publishes about a holder, before its boxes."""
 
 
 def pack_share_box(box: Box) -> bytes:
@@ -42,7 +46,7 @@ def unpack_share_box(body: Body, bulk: Bulk) -> Box:
     """The box in a body. Raises BodyError."""
     reader = Reader(body)
     wrapped, commitment, signature = (bytes(reader.take(n)) for n in (WRAPPED_BYTES, DIGEST_BYTES, SIGNATURE_BYTES))
-    ciphertext = reader.take(len(body) - _HEAD)
+    ciphertext = reader.take(len(body) - SHARE_HEAD_BYTES)
     return Box(wrapped, ciphertext, commitment, signature, bulk)  # type: ignore[arg-type] # a view serves as well
 
 
@@ -135,7 +139,7 @@ def pack_entries(entries: Sequence[Entry]) -> bytes:
     """The body of an item of SUPPLY or DISPUTE."""
     parts: list[Body] = []
     for entry in entries:
-        head = struct.pack(">HBII", entry.holder, entry.key is not None, len(entry.share_box), len(entry.proof_box))
+        head = _ENTRY.pack(entry.holder, entry.key is not None, len(entry.share_box), len(entry.proof_box))
         parts += [head, entry.key or bytes(KEY_BYTES), entry.share_box, entry.proof_box]
     return b"".join(parts)
 
@@ -150,7 +154,7 @@ def unpack_entries(body: Body) -> dict[int, Entry]:
             raise BodyError("an entry is there twice, or in another spelling")
         share_box, proof_box = reader.take(share_bytes), reader.take(proof_bytes)
         entries[holder] = Entry(holder, key if revealed else None, share_box, proof_box)
-        left -= struct.calcsize(">HBII") + KEY_BYTES + share_bytes + proof_bytes
+        left -= ENTRY_HEAD_BYTES + share_bytes + proof_bytes
     return entries
 
 

@@ -177,6 +177,10 @@ class LatticeGaussian:
         """How the updates of `members` who add this noise are written and summed."""
         return FixedPoint(self.scale, self.cap, members, noise=self._noise.reach)
 
+    def carrying(self, members: int) -> FixedPoint:
+        """How a sharing sums what `noised` has made, brought to it as noise on an update of zeros: same lattice."""
+        return FixedPoint(self.scale, 1 / self.scale, members, noise=self.encoding(members).bound)
+
     def noised(self, update: Update, randbytes: RandBytes) -> Signed:
         """`update` (d,) on the lattice with one share of noise, (d,) int32.
 

@@ -263,6 +263,7 @@ class _Lab:
                 nodes=tuple(NodeRecord(name=name, peer_id=self._peers.get(name)) for name in names),
                 edges=tuple((names[a], names[b]) for a, b in topology.edges()),
                 targets=topology.targets.model_dump(exclude_none=True),
+                delta=topology.privacy.delta,
                 baselines=self._baselines,
                 wall_s=time.monotonic() - self._clock,
                 cpu_s=sum(node.cpu_s for node in nodes.values()),

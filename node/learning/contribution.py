@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
@@ -113,13 +113,13 @@ class _Accounted:
 
     def _trained(self, work: Callable[[], Trained]) -> Trained:
         """`work`, or nothing where the budget is spent."""
-        if self._over:
-            return Trained(None, 0)
-        try:
-            return work()
-        except BudgetSpent as error:
-            self._over = True
-            return Trained(None, 0, spent=error.problem)
+        trained = Trained(None, 0)
+        if not self._over:
+            try:
+                trained = work()
+            except BudgetSpent as error:
+                self._over, trained = True, replace(trained, spent=error.problem)
+        return replace(trained, epsilon=self._spent())
 
     def _once_more(self, make: Callable[[], object]) -> None:
         """`make`, or nothing where the budget is spent: the next training will tell."""

@@ -27,6 +27,8 @@ class Trained:
     loss: float | None
     """Mean over the samples as they were seen; None where nothing was trained."""
     samples: int
+    epsilon: float | None = None
+    """Of all that may have left the node once this has; None where none is claimed."""
     spent: str | None = None
     """Why nothing is trained any more: given once, in the round that the budget of privacy would not allow."""
 

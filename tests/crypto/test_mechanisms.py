@@ -84,6 +84,18 @@ def test_members_whose_libraries_differ_in_the_last_place_have_one_lattice(clip,
     assert mantissa * 2**11 == int(mantissa * 2**11) or made.scale == 1 / clip
 
 
+def test_a_sharing_carries_what_was_noised_as_noise_on_zeros():
+    made = mechanism(shares=4)
+    update = np.full(made.dimension, made.cap / math.sqrt(made.dimension), np.float32)
+    noised = [made.noised(update, seeds(i)) for i in range(8)]
+    carrying = made.carrying(8)
+    assert all(np.abs(one).max() <= carrying.noise for one in noised)
+    zeros = carrying.encode(np.zeros(made.dimension, np.float32), Stream(bytes(32), "zeros"))
+    assert not zeros.any()
+    total = np.sum(noised, axis=0, dtype=np.int32)
+    assert np.array_equal(carrying.decode(total, 8), made.decoded(total, 8))
+
+
 def test_noise_is_never_drawn_twice():
     made, randbytes = mechanism(), seeds()
     zeros = np.zeros(made.dimension, np.float32)

@@ -84,8 +84,9 @@ class PrivateRound:
             self._dealer = PrivateDealer(terms, self._me, sign, randbytes, update=update, noise=noise)
         self._holder = PrivateHolder(terms, self._me, channel_key, self._verified)
         self._culprits = Culprits(terms.cell, self._me)
+        tardy: set[int] = set()
         self._agreements = {
-            stage: Agreement(self._notary, stage, terms.quorum, terms.first_leader(stage), self._culprits.name)
+            stage: Agreement(self._notary, stage, terms.quorum, terms.first_leader(stage), self._culprits.name, tardy)
             for stage in Stage
             if stage <= Stage.DISPUTE
         }
@@ -172,7 +173,7 @@ class PrivateRound:
             case Item() if message.stage in self._agreements:
                 self._agreements[Stage(message.stage)].hear_item(peer, message)
             case Vote() if message.stage in self._agreements:
-                self._agreements[Stage(message.stage)].hear_vote(peer, message)
+                self._out += self._agreements[Stage(message.stage)].hear_vote(peer, message)
             case Bundle() if message.stage in self._agreements:
                 self._agreements[Stage(message.stage)].hear_bundle(peer, message)
 

@@ -29,9 +29,10 @@ import math
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from enum import Enum, auto
-from typing import TypeVar, cast
+from typing import Any, TypeVar, cast
 
 import numpy as np
+import numpy.typing as npt
 
 from consensus.compute import Computed, Jobs, SecretEffect, SecretEvent
 from consensus.effects import Close, Down, Heard, Send, Tick, Up, WakeAt
@@ -47,11 +48,13 @@ from consensus.encrypted_messages import (
     unpack_counted,
 )
 from consensus.encrypted_terms import Add, Decrypt, Encrypt, EncryptedTerms, MakeKeys
-from consensus.errors import RemoteFault
+from consensus.errors import PlanError, RemoteFault
 from consensus.messages import Vector
 from consensus.private_outcome import PrivateOutcome
 from consensus.signer import Signer
 from consensus.sum_outcome import sum_outcome
+from crypto.commitment import DIGEST_BYTES
+from crypto.field import Signed
 from crypto.homomorphic import KeyPair
 from crypto.homomorphic_errors import HomomorphicError
 from crypto.identity import PeerId
@@ -84,25 +87,44 @@ _WAVES: Mapping[_State, int] = {
 }
 """How many deadlines after the start a state ends at the latest."""
 _NOTHING: Vector = np.empty(0, dtype=np.float32)
+NO_KEY = bytes(DIGEST_BYTES)
+"""In the place of a key's digest: what is sent is no ciphertext but the word that there is none."""
 
 
 class EncryptedRound:
     """The part of member `me` in one round; its vector float32 (d,) is read from until the round is closed.
 
-    `absent` are not waited for, and without keeper or relay the round is void at once. Raises `ValueError` for a vector
-    that the scheme cannot carry.
+    `noise`, int32 (d,) on the lattice of the scheme, is added to it. With `vector` None the member brings nothing: it
+    keeps or relays where it is its turn, says that nobody need wait for it, and learns the mean. `absent` are not
+    waited for, and without keeper or relay the round is void at once. Raises PlanError for a member that is none, and
+    `ValueError` for what the scheme cannot carry.
     """
 
     def __init__(
-        self, me: PeerId, terms: EncryptedTerms, vector: Vector, signer: Signer, absent: Collection[PeerId] = ()
+        self,
+        me: PeerId,
+        terms: EncryptedTerms,
+        vector: Vector | None,
+        signer: Signer,
+        absent: Collection[PeerId] = (),
+        noise: Signed | None = None,
     ) -> None:
-        if me not in terms.cell or vector.shape != (terms.size,):
-            raise ValueError(f"round {terms.number}: {me} has a vector {vector.shape}, expected ({terms.size},)")
+        if me not in terms.cell:
+            raise PlanError(f"round {terms.number}: {me} is not in the cell")
         self._seed = signer.randbytes(32)
-        terms.scheme.encode(vector, terms.weight(me), self._seed)  # refused here, and not in the middle of the round
+        self._encoded: npt.NDArray[Any] | None = None
+        """What the keeper adds to the sum that it decrypts."""
+        if vector is not None:
+            if vector.shape != (terms.size,):
+                raise ValueError(f"round {terms.number}: {me} has a vector {vector.shape}, expected ({terms.size},)")
+            encoded = terms.scheme.encode(vector, terms.weight, self._seed, noise)  # refused now, not in mid-round
+            self._encoded = encoded if me == terms.keeper else None
         self.number = terms.number
         self.outcome: PrivateOutcome | None = None
-        self._me, self._terms, self._vector, self._signer = me, terms, vector, signer
+        self._me, self._terms, self._signer = me, terms, signer
+        self._vector, self._noise = vector, noise
+        self._idle: set[PeerId] = set()
+        """Who said that it brings nothing."""
         self._state = _State.NEW
         self._started_at = math.nan
         self._away = set(absent)
@@ -123,7 +145,8 @@ class EncryptedRound:
         """Whom the present state waits for, sorted."""
         match self._state:
             case _State.GATHERING:
-                awaited = set(self._terms.cell) - {self._terms.keeper, self._me} - self._ciphertexts.keys()
+                heard = {self._terms.keeper, self._me} | self._ciphertexts.keys() | self._idle
+                awaited = set(self._terms.cell) - heard
             case _:
                 awaited = {peer for peer in (self._needed(),) if peer is not None}
         return tuple(sorted(awaited - self._away - self._culprits.keys()))
@@ -139,6 +162,9 @@ class EncryptedRound:
         else:
             self._state = _State.AWAITING_KEY
             effects = []
+            if self._vector is None and self._me != self._terms.relay:
+                self._state = _State.AWAITING_MEAN
+                effects = self._say([self._terms.relay], Ciphertext(self.number, NO_KEY, b"", b""))
         return [*effects, *self._advance(now), *self._alarm()]
 
     def receive(self, event: SecretEvent, now: float) -> list[SecretEffect]:
@@ -181,7 +207,7 @@ class EncryptedRound:
         if self._state is _State.CLOSED:
             return []
         late = now >= self._deadline()
-        if self._state is _State.GATHERING and 1 + len(self._ciphertexts) >= self._terms.least:
+        if self._state is _State.GATHERING and len(self._ciphertexts) + (self._own is not None) >= self._terms.least:
             return self._add() if late or not self.awaited else []
         if late:
             return self._void(f"{self._state.name.lower().replace('_', ' ')} took until the deadline")
@@ -236,19 +262,29 @@ class EncryptedRound:
 
         self._judge(self._terms.keeper, message, check)
         self._key = message
+        if self._vector is None:
+            self._state = _State.GATHERING
+            self._drop_strays()
+            return []
         self._state = _State.ENCRYPTING
-        weight = self._terms.weight(self._me)
-        job = Encrypt(self._terms.scheme, bytes(message.body), self._vector, weight, self._seed)
+        terms = self._terms
+        job = Encrypt(terms.scheme, bytes(message.body), self._vector, terms.weight, self._seed, self._noise)
         return self._jobs.ask(job, self._encrypted)
 
     def _hear_ciphertext(self, peer: PeerId, message: Ciphertext) -> list[SecretEffect]:
-        if self._state not in (_State.AWAITING_KEY, _State.ENCRYPTING, _State.GATHERING) or peer in self._ciphertexts:
+        if self._state not in (_State.AWAITING_KEY, _State.ENCRYPTING, _State.GATHERING):
+            return []
+        if peer in self._ciphertexts or peer in self._idle:
             return []
 
         def check() -> None:
-            self._terms.scheme.check_body(message.body, self._terms.size)
+            if len(message.body) or message.key != NO_KEY:
+                self._terms.scheme.check_body(message.body, self._terms.size)
 
         self._judge(peer, message, check)
+        if not len(message.body):
+            self._idle.add(peer)
+            return []
         self._ciphertexts[peer] = message
         self._away.discard(peer)
         self._drop_strays()
@@ -267,8 +303,8 @@ class EncryptedRound:
     def _hear_total(self, message: Total) -> list[SecretEffect]:
         def check() -> str | None:
             counted = self._counted(message.counted)
-            if self._me in counted or len(counted) < self._terms.least or self._terms.relay not in counted:
-                return f"counts {len(counted)} members, expected {self._terms.least} or more, the relay and not us"
+            if self._me in counted or len(counted) < self._terms.least:
+                return f"counts {len(counted)} members, expected {self._terms.least} or more, and not us"
             self._terms.scheme.check_body(message.body, self._terms.size)
             return None
 
@@ -286,8 +322,8 @@ class EncryptedRound:
             vector = message.vector
             if not counted and not vector.size:
                 return None
-            if self._terms.keeper not in counted or len(counted) <= self._terms.least:
-                return f"counts {len(counted)} members, expected more than {self._terms.least} and the keeper"
+            if len(set(counted) - {self._terms.keeper}) < self._terms.least:
+                return f"counts {len(counted)} members, expected {self._terms.least} or more beside the keeper"
             if vector.dtype != np.float32 or vector.shape != (self._terms.size,) or not np.isfinite(vector).all():
                 return f"a vector {vector.shape} {vector.dtype}, expected finite float32 ({self._terms.size},)"
             return None
@@ -324,7 +360,7 @@ class EncryptedRound:
 
     def _add(self) -> list[SecretEffect]:
         self._state = _State.ADDING
-        counted = {**self._ciphertexts, self._me: cast(Ciphertext, self._own)}
+        counted = self._ciphertexts | ({} if self._own is None else {self._me: self._own})
         bodies = tuple(bytes(counted[peer].body) for peer in sorted(counted))
         job = Add(self._terms.scheme, bodies, self._terms.size)
         self._packed = pack_counted(self._terms.cell, counted)
@@ -338,9 +374,12 @@ class EncryptedRound:
 
     def _decrypted(self, result: object) -> list[SecretEffect]:
         terms = self._terms
-        counted = (*self._counted(cast(Total, self._total).counted), self._me)
-        own = self._vector.astype(np.float64) * terms.weight(self._me)
-        mean = ((cast(Vector, result) + own) / terms.weight_of(counted)).astype(np.float32)
+        counted = self._counted(cast(Total, self._total).counted)
+        total = cast(Vector, result).astype(np.float64)
+        if self._encoded is not None:
+            counted = (*counted, self._me)
+            total += terms.scheme.decode(self._encoded)
+        mean = (total / (terms.weight * len(counted))).astype(np.float32)
         self._exposed = True
         opened = Opened(self.number, pack_counted(terms.cell, counted), b"", mean)
         return self._say(self._said, opened) + self._close(mean, tuple(sorted(counted)), None)

@@ -28,7 +28,7 @@ import numpy as np
 from consensus.compute import Computed, Jobs, SecretEffect, SecretEvent
 from consensus.effects import Close, Down, Heard, Send, Tick, Up, WakeAt
 from consensus.encrypted_messages import pack_counted, unpack_counted
-from consensus.errors import RemoteFault
+from consensus.errors import PlanError, RemoteFault
 from consensus.masked_coordinator import Coordinator
 from consensus.masked_messages import (
     Dealt,
@@ -51,6 +51,7 @@ from consensus.messages import Vector
 from consensus.private_outcome import PrivateOutcome
 from consensus.signer import Signer
 from consensus.sum_outcome import sum_outcome
+from crypto.field import Signed
 from crypto.identity import PeerId
 from crypto.masks import MaskError
 
@@ -58,20 +59,30 @@ from crypto.masks import MaskError
 class MaskedRound:
     """The part of member `me` in one round, with its vector float32 (d,). `absent` are not waited for.
 
-    Raises `ValueError` for a vector that the encoding cannot carry.
+    `noise`, int32 (d,) in lattice units, is added after encoding. With `vector` None the member brings nothing: it
+    masks nothing and holds no shares, decides where it is its turn, and learns the mean. Raises PlanError for a member
+    that is none, and `ValueError` for a vector or noise that the encoding cannot carry.
     """
 
     def __init__(
-        self, me: PeerId, terms: MaskedTerms, vector: Vector, signer: Signer, absent: Collection[PeerId] = ()
+        self,
+        me: PeerId,
+        terms: MaskedTerms,
+        vector: Vector | None,
+        signer: Signer,
+        absent: Collection[PeerId] = (),
+        noise: Signed | None = None,
     ) -> None:
-        if me not in terms.cell or vector.shape != (terms.size,) or vector.dtype != np.float32:
+        if me not in terms.cell:
+            raise PlanError(f"round {terms.number}: {me} is not in the cell")
+        if vector is not None and (vector.shape != (terms.size,) or vector.dtype != np.float32):
             shape = f"{vector.dtype} {vector.shape}"
             raise ValueError(f"round {terms.number}: {me} has {shape}, not float32 ({terms.size},)")
         self.number = terms.number
         self.outcome: PrivateOutcome | None = None
         self._me, self._terms, self._signer = me, terms, signer
-        self._words = terms.encode(me, vector, signer.randbytes(32))
-        self._secrets = Secrets(me, terms, signer.randbytes)
+        self._words = None if vector is None else terms.encode(vector, noise, signer.randbytes(32))
+        self._secrets = Secrets(me, terms, signer.randbytes, brings=vector is not None)
         self._opening = Opening(me, terms)
         self._state = State.NEW
         self._started_at = math.nan
@@ -92,7 +103,7 @@ class MaskedRound:
         """Whom the present state waits for, sorted."""
         match self._state:
             case State.HELLO:
-                awaited = set(self._others) - self._secrets.publics.keys()
+                awaited = set(self._others) - self._secrets.publics.keys() - self._secrets.idle
             case State.DEALING:
                 awaited = self._secrets.publics.keys() - self._secrets.boxes.keys() - {self._me}
             case State.FRAGMENTS:
@@ -111,7 +122,7 @@ class MaskedRound:
         if self._state is not State.NEW:
             raise RuntimeError(f"round {self.number} was started before")
         self._state, self._started_at = State.HELLO, now
-        effects = self._voice.say(self._others, Hello(self.number, b"", self._secrets.publics[self._me]))
+        effects = self._voice.say(self._others, Hello(self.number, b"", self._secrets.publics.get(self._me, b"")))
         return [*effects, *self._advance(now), *self._alarm()]
 
     def receive(self, event: SecretEvent, now: float) -> list[SecretEffect]:
@@ -292,6 +303,9 @@ class MaskedRound:
         return self._opening.senders(self._roster.index(self._me))
 
     def _deal(self) -> list[SecretEffect]:
+        if self._words is None:
+            self._state = State.ROSTER
+            return []
         self._state = State.DEALING
         boxes = self._secrets.deal().items()
         return [send for peer, box in boxes for send in self._voice.say([peer], Dealt(self.number, box))]
@@ -322,7 +336,7 @@ class MaskedRound:
         return effects
 
     def _mask(self) -> list[SecretEffect]:
-        if self._me not in self._roster:
+        if self._words is None or self._me not in self._roster:
             self._state = State.ACCEPTING  # no part of the sum, and yet the mean is for us too
             return []
         if not set(self._roster) <= set(self._secrets.held):

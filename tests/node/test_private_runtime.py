@@ -1,15 +1,19 @@
 """Nodes whose rounds are private, in virtual time: the exact average, kills, restarts, liars about the base."""
 
+from dataclasses import replace
+
+from dataclasses import replace
+
 import numpy as np
 
-from consensus.guarded_terms import GuardTerms
 from consensus.meeting_messages import ChannelKeyNotice, Standing
 from consensus.messages import Contribution
+from consensus.shamir_sharing import ShamirSharing
 from node import journal
 from overlay.memory import MemoryTransport
 from tests.node.swarm import complete, open_swarm
 
-EIGHT = GuardTerms(members=8, tolerated=2, packed=3, liars=1, absentees=1, clip=2.0, deadline_s=5.0)
+EIGHT = ShamirSharing(members=8, tolerated=2, packed=3, liars=1, absentees=1, clip=2.0, deadline_s=5.0)
 
 
 def private(rounds, **options):
@@ -121,7 +125,7 @@ async def test_two_keys_of_a_stranger_are_refused(autojump_clock, monkeypatch):
 
         def forge(self, peer, message):
             if isinstance(message, ChannelKeyNotice) and self.peer_id == liar:
-                message = ChannelKeyNotice(bytes(64), message.body)
+                message = replace(message, signature=bytes(64))
             return send(self, peer, message)
 
         monkeypatch.setattr(MemoryTransport, "send", forge)
@@ -130,7 +134,7 @@ async def test_two_keys_of_a_stranger_are_refused(autojump_clock, monkeypatch):
         assert swarm.members[0].rounds[1].outcome == "averaged"
 
 
-FOUR = GuardTerms(members=4, tolerated=1, packed=2, liars=0, absentees=1, clip=2.0, deadline_s=5.0)
+FOUR = ShamirSharing(members=4, tolerated=1, packed=2, liars=0, absentees=1, clip=2.0, deadline_s=5.0)
 
 
 async def test_cliques_average_in_private_and_their_bridges_in_the_open(autojump_clock):

@@ -47,6 +47,8 @@ Outgoing = tuple[int | None, PrivateMessage]
 """A message for one member, or for all others."""
 
 _EARLY_BUNDLES = 4
+_EARLY_BYTES = 1 << 16
+"""Of one peer, before the stage began. What is larger is fetched again."""
 _HOPE = 1 / 8
 """Of a deadline: how long the votes of all are waited for. To give up too early costs a wave of messages, no more."""
 
@@ -210,7 +212,8 @@ class Agreement:
         if self._decision is not None:
             return
         if not self.entered:
-            if sum(author == peer for author, _ in self._early) < _EARLY_BUNDLES:
+            kept = [len(early.body) for author, early in self._early if author == peer]
+            if len(kept) < _EARLY_BUNDLES and sum(kept) + len(bundle.body) <= _EARLY_BYTES:
                 self._early.append((peer, bundle))
             return
         try:

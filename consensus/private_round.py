@@ -54,8 +54,9 @@ class PrivateRound:
     """Averages `update` with the other members of `terms.cell`.
 
     `update` is float32 (d,), `noise` int32 (d,) in lattice units; `sign` is that of our identity. With `update` None we
-    deal nothing: we hold, vote and open, and learn the mean. `absent` are not waited for. Raises PlanError if we are no
-    member, FixedPointError for an update that is not finite.
+    deal nothing: we hold, vote and open, and learn the mean. `absent` are not waited for. With `key_is_new`
+    others may still seal to a key that we had before. Raises PlanError if we are no member, FixedPointError for an
+    update that is not finite.
     """
 
     def __init__(
@@ -70,6 +71,7 @@ class PrivateRound:
         verify: Verify = identity.verify,
         noise: Signed | None = None,
         absent: Collection[PeerId] = (),
+        key_is_new: bool = False,
     ) -> None:
         self.number = terms.number
         self.outcome: PrivateOutcome | None = None
@@ -82,6 +84,7 @@ class PrivateRound:
         self._dealer: PrivateDealer | None = None
         if update is not None:
             self._dealer = PrivateDealer(terms, self._me, sign, randbytes, update=update, noise=noise)
+        self._key_is_new = key_is_new
         self._holder = PrivateHolder(terms, self._me, channel_key, self._verified)
         self._culprits = Culprits(terms.cell, self._me)
         tardy: set[int] = set()
@@ -277,9 +280,23 @@ class PrivateRound:
             return False
         body = None
         if self._me in self._record.members:
-            body = self._nonces[Stage.NONCE_2] + self._holder.statuses(self._record.dealers)
+            body = self._complaints()
         self._enter(Stage.NONCE_2, now, body, self._record.members, self._terms.least_heard)
         return True
+
+    def _complaints(self) -> bytes | None:
+        """Our second nonce, and what we have of each dealer.
+
+        A box that does not open is its dealer's fault, unless it may be sealed to a key that we had before: to have it
+        published would cost an honest dealer a share. Who complains of all is not believed, and is no holder.
+        """
+        dealers, packing = self._record.dealers, self._terms.packing
+        statuses = self._holder.statuses(dealers)
+        if self._key_is_new and Status.UNUSABLE in statuses:
+            if len(dealers - {self._me}) <= packing.liars + packing.absentees:
+                return None
+            statuses = bytes(Status.UNUSABLE if d in dealers else Status.FINE for d in range(packing.members))
+        return self._nonces[Stage.NONCE_2] + statuses
 
     def _lacking(self) -> set[int]:
         return {d for d in self._record.dealers - self._away if self._holder.status(d) == Status.LACKS}

@@ -101,6 +101,7 @@ class ShamirSharing:
             verify=hand.signer.verify,
             randbytes=hand.signer.randbytes,
             channel_key=hand.channel_key,
+            key_is_new=hand.key_is_new,
             absent={*absent, *(peer for peer in cell if peer != me and peer not in channel_keys)},
         )
 

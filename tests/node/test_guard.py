@@ -123,3 +123,10 @@ def test_a_damaged_base_is_said_to_be(damage):
     packed = pack_base(first_base(np.arange(SIZE, dtype=np.float32), 0.0))
     with pytest.raises(StateError, match="base of private rounds is damaged"):
         unpack_base({**packed, **damage}, SIZE)
+
+
+def test_a_key_is_new_for_a_few_rounds():
+    one = guard(key_is_new=True)
+    seen = [begun(one, number)[0]._terms.hand.key_is_new for number in (7, 8, 9, 10, 11)]
+    assert seen == [True, True, True, False, False]
+    assert not begun(guard(), 0)[0]._terms.hand.key_is_new

@@ -68,11 +68,12 @@ class PortionKind(IntEnum):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Sealed:
-    """A dealer's box for the receiver: of shares (stage COMMIT) or of bits (stage PROVE)."""
+    """A block of a dealer's box for the receiver: of a share (stage COMMIT), or of bits (stage PROVE, in one block)."""
 
     round: int
     stage: int
     body: Body
+    block: int = 0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -111,11 +112,14 @@ class Bundle:
 
 @dataclass(frozen=True, slots=True)
 class Fetch:
-    """Send me what I lack of a stage; `part` is the owner of a portion, where the stage is CHECK."""
+    """Send me what I lack of a stage; `part` is the owner of a portion, where the stage is CHECK, and says which boxes
+    where it is PROVE: of that of a share I have all blocks before `block`.
+    """
 
     round: int
     stage: int
     part: int
+    block: int = 0
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from consensus.private_boxes import HEAD_BYTES
 from consensus.private_messages import (
     Bundle,
     Fetch,
@@ -14,12 +15,13 @@ from consensus.private_messages import (
     Vote,
 )
 from consensus.private_runs import CHECK_BYTES
-from consensus.private_supply import ENTRY_HEAD_BYTES, SHARE_HEAD_BYTES
+from consensus.private_supply import ENTRY_HEAD_BYTES, proof_box_bytes
 from consensus.private_terms import PrivateTerms
 from crypto.commitment import DIGEST_BYTES, NONCE_BYTES
-from crypto.norm_proof import BitShares, MaskShares, Scalars
+from crypto.norm_proof import MaskShares, Scalars
 from crypto.randomness import SEED_BYTES
 from crypto.sealing import TAG_BYTES
+from crypto.shamir import SHARE_BLOCK, blocks_of
 
 _BUNDLE_HEAD, _BUNDLE_MEMBER = 256, 512
 """Beside the items: the value, and of each member author, size and signatures."""
@@ -34,10 +36,11 @@ class Sizes:
         self._members = m
         self._run = 4 * -(-columns // terms.least_holders)  # the longest run of columns: there are no fewer owners
         self._packed = packing.packed
-        words = sum(MaskShares.sizes(proof)) + max(columns, SEED_BYTES // 4)
-        self._share_box = SHARE_HEAD_BYTES + 4 * words + TAG_BYTES
-        self._proof_box = 4 * sum(BitShares.sizes(proof)) + TAG_BYTES
-        entries = (m - 1) * (ENTRY_HEAD_BYTES + self._share_box + self._proof_box)
+        masks = 4 * sum(MaskShares.sizes(proof))
+        self._block = HEAD_BYTES + masks + max(4 * min(columns, SHARE_BLOCK), SEED_BYTES) + TAG_BYTES
+        share_box = HEAD_BYTES + masks + max(4 * columns, SEED_BYTES) + TAG_BYTES * len(blocks_of(columns))
+        self._proof_box = proof_box_bytes(terms)
+        entries = (m - 1) * (ENTRY_HEAD_BYTES + share_box + self._proof_box)
         self._items: dict[int, int] = {
             Stage.COMMIT: 2 * DIGEST_BYTES * (m + 1),
             Stage.NONCE_1: NONCE_BYTES,
@@ -54,7 +57,7 @@ class Sizes:
         """Whether an honest member may have sent it."""
         match message:
             case Sealed():
-                most = self._share_box if message.stage == Stage.COMMIT else self._proof_box
+                most = self._block if message.stage == Stage.COMMIT else self._proof_box
                 return len(message.body) <= most
             case Item():
                 return len(message.body) <= self._items.get(message.stage, -1)

@@ -23,7 +23,7 @@ from crypto import field
 from crypto.decoding import Decoded, decode
 from crypto.field import PRIME, Vector
 from crypto.randomness import Stream
-from crypto.shamir import Packing, share_at_zero, share_packed
+from crypto.shamir import Packing, Share, share_at_zero, share_packed
 from crypto.sketch import Integers, Sketch
 
 REPEATS = 2
@@ -220,7 +220,7 @@ class Checker:
         self._norm_weight = np.uint32(Stream(coin, "check C4").elements(1)[0])
 
     def scalars(
-        self, shares: Sequence[Vector], masks: Sequence[MaskShares], bits: Sequence[BitShares]
+        self, shares: Sequence[Share], masks: Sequence[MaskShares], bits: Sequence[BitShares]
     ) -> tuple[Scalars, ...]:
         """What to publish about each dealer, from the share (G,), masks and bits that it sent us."""
         challenges = [Stream(self._coin, label) for label in self._degree]

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import trio
 
-from consensus.guarded_terms import Base
+from consensus.base import Base
 from consensus.messages import Vector
 from consensus.rules import lookup
 from crypto.identity import Identity, PeerId
@@ -107,7 +107,8 @@ def guard_of(
     sharing = privacy.sharing(learner.layout, learner.parameters)
     if sharing is None:
         return None
-    channel_key, made = spec.state.channel_key(int(time.time()), os.urandom)
+    now = int(time.time())
+    channel_key, made = spec.state.channel_key(now, os.urandom)
     return Guard(
         sharing,
         identity,
@@ -122,6 +123,7 @@ def guard_of(
         randbytes=os.urandom,
         momentum=privacy.momentum,
         coordinates=topology.privacy.coordinates,
+        key_is_new=made >= now,
     )
 
 

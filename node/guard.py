@@ -6,11 +6,11 @@ from collections.abc import Collection, Mapping
 from dataclasses import replace
 from typing import Final
 
+from consensus.base import Base
 from consensus.channel_keys import ChannelKeys, make_notice
 from consensus.closed_round import ClosedRound
 from consensus.coordinates import Coordinates
 from consensus.guarded_round import GuardedRound, GuardedTerms
-from consensus.guarded_terms import Base
 from consensus.letters import Letters
 from consensus.meeting_messages import ChannelKeyNotice
 from consensus.messages import Vector

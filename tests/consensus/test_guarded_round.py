@@ -5,9 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from consensus.base import Base
 from consensus.committee import plan
 from consensus.coordinates import Coordinates
-from consensus.guarded_terms import Base
 from consensus.meeting_messages import BaseCopy, BaseWanted, Standing
 from consensus.messages import Contribution
 from consensus.private_messages import Item, Sealed, Stage

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from consensus.base import Base
 from consensus.effects import Send
-from consensus.guarded_terms import Base
 from consensus.meeting import Meeting
 from consensus.meeting_messages import BaseCopy, BaseWanted, Standing
 from consensus.rules import mean

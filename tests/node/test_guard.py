@@ -5,7 +5,7 @@ import os
 import numpy as np
 import pytest
 
-from consensus.guarded_terms import Base
+from consensus.base import Base
 from consensus.meeting_messages import ChannelKeyNotice, Standing
 from consensus.private_messages import Sealed
 from consensus.rules import mean

@@ -2,8 +2,6 @@
 
 from dataclasses import replace
 
-from dataclasses import replace
-
 import numpy as np
 
 from consensus.meeting_messages import ChannelKeyNotice, Standing

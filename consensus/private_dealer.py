@@ -150,7 +150,9 @@ class PrivateDealer:
     # --- holders that ask -----------------------------------------------------------------------------------------
 
     def goes_on(self, holder: int, fetch: Fetch) -> bool:
-        """Whether a holder that asks for blocks has more of them than it told us before."""
+        """Whether a holder says that it has more than it told us before, and has lost nothing: then it asks for the box
+        of the share alone.
+        """
         return fetch.part == SHARE_BOX and self._told[holder] < fetch.block < self._plans[holder].count
 
     def answer(self, holder: int, fetch: Fetch) -> list[tuple[int, Sealed]]:
@@ -161,8 +163,7 @@ class PrivateDealer:
         if fetch.part & SHARE_BOX:
             count, first = self._plans[holder].count, fetch.block
             stop = min(first + WINDOW, count, self._dealt)
-            # Who goes on has what was sent, or will ask once more; who asks for the same block again has lost it.
-            if self.goes_on(holder, fetch) and self._sent[holder] < stop:
+            if self.goes_on(holder, fetch):  # the rest of what was sent is under way, or it will ask again
                 first = max(first, self._sent[holder])
             self._told[holder] = max(self._told[holder], min(fetch.block, count))
             out += [(holder, self._again(holder, block)) for block in range(first, stop)]

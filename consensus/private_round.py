@@ -379,6 +379,7 @@ class PrivateRound:
         dealt = self._holder.dealt(record.accepted)
         mine = total([part.share for part in dealt.values()]) if dealt.keys() == record.accepted else None
         self._holder.forget()
+        self._dealer = None  # what others lack of it now, they could not use any more
         self._opening = Opening(self._terms, notary, record.holders, mine, self._randbytes, self._culprits.name, now)
         early, self._early = self._early, []
         for peer, message in early:

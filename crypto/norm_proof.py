@@ -15,6 +15,7 @@ Prio3 and PINE are the models of bits and wrap-around test, EIFFeL that of check
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
+from itertools import accumulate, pairwise
 from typing import Self
 
 import numpy as np
@@ -106,7 +107,8 @@ class _Words:
         if vector.shape != (sum(sizes),):
             raise field.FieldError(f"{cls.__name__} has {sum(sizes)} elements, got shape {vector.shape}")
         field.require_canonical(vector, cls.__name__)
-        return cls(*np.split(vector, np.cumsum(sizes)[:-1]))
+        edges = accumulate(sizes, initial=0)
+        return cls(*(vector[first:last] for first, last in pairwise(edges)))
 
     def to_vector(self) -> Vector:
         """All fields in their order, as one vector."""

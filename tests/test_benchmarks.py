@@ -421,12 +421,12 @@ def test_every_mode_of_accuracy_learns_and_keeps_its_budget(monkeypatch):
     monkeypatch.setattr(accuracy, "EPSILONS", (8.0,))
     monkeypatch.setattr(accuracy, "DISTRIBUTED", quick)
     monkeypatch.setattr(accuracy, "LOCAL", {8.0: accuracy.Pace(1.0, 1, 2, 2.0, 0.5)})
-    monkeypatch.setattr(accuracy, "PLAIN_ROUNDS", 2)
+    monkeypatch.setattr(accuracy, "PLAIN_ROUNDS", 6)
     scores = {name: [measure(accuracy.Swarm.of(tiny(), 1))] for name, measure in accuracy.modes().items()}
     most = accuracy.majority(tiny().test)
     assert scores.keys() == {"plain", "ckks", "local_dp_8", "distributed_dp_8", "ckks_dp_8"}
     assert scores["plain"][0] > most + 5
-    assert scores["distributed_dp_8"][0] > most
+    assert scores["distributed_dp_8"][0] > most + 5
     assert abs(scores["plain"][0] - scores["ckks"][0]) <= 0.2
     assert abs(scores["distributed_dp_8"][0] - scores["ckks_dp_8"][0]) <= 0.2
     figures = accuracy.figures_of(scores, most)

@@ -112,7 +112,8 @@ class Swarm:
             )
             for index in range(n)
         ]
-        self.terms = Terms(rounds, quorum, deadline_s, lookup("mean"), plan(kind, n, edges, seed, size=size))
+        made = plan(kind, n, edges, seed, size=size, shared=guard is not None)
+        self.terms = Terms(rounds, quorum, deadline_s, lookup("mean"), made)
         self.kind = kind
         self.guard = guard
         self.epochs_s = epochs_s

@@ -26,9 +26,8 @@ no honest member sends; and every word is signed, so that a contradiction is evi
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
-from enum import Enum, auto
 from typing import Any, TypeVar, cast
 
 import numpy as np
@@ -36,7 +35,9 @@ import numpy.typing as npt
 
 from consensus.compute import Computed, Jobs, SecretEffect, SecretEvent
 from consensus.effects import Close, Down, Heard, Send, Tick, Up, WakeAt
+from consensus.encrypted_checks import wrong_with
 from consensus.encrypted_messages import (
+    NO_KEY,
     Ciphertext,
     EncryptedMessage,
     Opened,
@@ -47,48 +48,21 @@ from consensus.encrypted_messages import (
     statement,
     unpack_counted,
 )
+from consensus.encrypted_states import WAVES, State
 from consensus.encrypted_terms import Add, Decrypt, Encrypt, EncryptedTerms, MakeKeys
 from consensus.errors import PlanError, RemoteFault
 from consensus.messages import Vector
 from consensus.private_outcome import PrivateOutcome
 from consensus.signer import Signer
 from consensus.sum_outcome import sum_outcome
-from crypto.commitment import DIGEST_BYTES
 from crypto.field import Signed
 from crypto.homomorphic import KeyPair
-from crypto.homomorphic_errors import HomomorphicError
 from crypto.identity import PeerId
 
 _Signed = TypeVar("_Signed", RoundKey, Ciphertext, Total, Opened)
 
 
-class _State(Enum):
-    NEW = auto()
-    KEYING = auto()
-    AWAITING_KEY = auto()
-    ENCRYPTING = auto()
-    GATHERING = auto()
-    ADDING = auto()
-    AWAITING_TOTAL = auto()
-    DECRYPTING = auto()
-    AWAITING_MEAN = auto()
-    CLOSED = auto()
-
-
-_WAVES: Mapping[_State, int] = {
-    _State.KEYING: 1,
-    _State.AWAITING_KEY: 2,  # a late key is a key, as long as the relay gathers
-    _State.ENCRYPTING: 4,
-    _State.GATHERING: 2,
-    _State.ADDING: 4,
-    _State.AWAITING_TOTAL: 3,
-    _State.DECRYPTING: 4,
-    _State.AWAITING_MEAN: 4,
-}
-"""How many deadlines after the start a state ends at the latest."""
 _NOTHING: Vector = np.empty(0, dtype=np.float32)
-NO_KEY = bytes(DIGEST_BYTES)
-"""In the place of a key's digest: what is sent is no ciphertext but the word that there is none."""
 
 
 class EncryptedRound:
@@ -125,7 +99,7 @@ class EncryptedRound:
         self._vector, self._noise = vector, noise
         self._idle: set[PeerId] = set()
         """Who said that it brings nothing."""
-        self._state = _State.NEW
+        self._state = State.NEW
         self._started_at = math.nan
         self._away = set(absent)
         self._hopeless = set(absent)  # who goes later may come back in time
@@ -144,7 +118,7 @@ class EncryptedRound:
     def awaited(self) -> tuple[PeerId, ...]:
         """Whom the present state waits for, sorted."""
         match self._state:
-            case _State.GATHERING:
+            case State.GATHERING:
                 heard = {self._terms.keeper, self._me} | self._ciphertexts.keys() | self._idle
                 awaited = set(self._terms.cell) - heard
             case _:
@@ -153,17 +127,17 @@ class EncryptedRound:
 
     def start(self, now: float) -> list[SecretEffect]:
         """Begin; `now` in seconds on the clock that `receive` will show. Raises `RuntimeError` the second time."""
-        if self._state is not _State.NEW:
+        if self._state is not State.NEW:
             raise RuntimeError(f"round {self.number} was started before")
         self._started_at = now
         if self._me == self._terms.keeper:
-            self._state = _State.KEYING
+            self._state = State.KEYING
             effects = self._jobs.ask(MakeKeys(self._terms.scheme), self._announce)
         else:
-            self._state = _State.AWAITING_KEY
+            self._state = State.AWAITING_KEY
             effects = []
             if self._vector is None and self._me != self._terms.relay:
-                self._state = _State.AWAITING_MEAN
+                self._state = State.AWAITING_MEAN
                 effects = self._say([self._terms.relay], Ciphertext(self.number, NO_KEY, b"", b""))
         return [*effects, *self._advance(now), *self._alarm()]
 
@@ -174,7 +148,7 @@ class EncryptedRound:
         it saves the wait for a deadline, where the culprit alone was awaited. What comes before the start is for the
         caller to keep: `RuntimeError`.
         """
-        if self._state is _State.NEW:
+        if self._state is State.NEW:
             raise RuntimeError(f"round {self.number} has not started: keep {type(event).__name__} until it has")
         effects: list[SecretEffect] = []
         before = self._state
@@ -197,17 +171,17 @@ class EncryptedRound:
     # --- time -----------------------------------------------------------------------------------------------------
 
     def _alarm(self) -> list[SecretEffect]:
-        return [WakeAt(self._deadline())] if self._state is not _State.CLOSED else []
+        return [WakeAt(self._deadline())] if self._state is not State.CLOSED else []
 
     def _deadline(self) -> float:
-        return self._started_at + _WAVES[self._state] * self._terms.deadline_s
+        return self._started_at + WAVES[self._state] * self._terms.deadline_s
 
     def _advance(self, now: float) -> list[SecretEffect]:
         """Leave the present state if its wait is over."""
-        if self._state is _State.CLOSED:
+        if self._state is State.CLOSED:
             return []
         late = now >= self._deadline()
-        if self._state is _State.GATHERING and len(self._ciphertexts) + (self._own is not None) >= self._terms.least:
+        if self._state is State.GATHERING and len(self._ciphertexts) + (self._own is not None) >= self._terms.least:
             return self._add() if late or not self.awaited else []
         if late:
             return self._void(f"{self._state.name.lower().replace('_', ' ')} took until the deadline")
@@ -218,9 +192,9 @@ class EncryptedRound:
     def _needed(self) -> PeerId | None:
         """Without whom the present state leads nowhere."""
         match self._state:
-            case _State.AWAITING_KEY | _State.AWAITING_MEAN:
+            case State.AWAITING_KEY | State.AWAITING_MEAN:
                 return self._terms.keeper
-            case _State.AWAITING_TOTAL:
+            case State.AWAITING_TOTAL:
                 return self._terms.relay
         return None
 
@@ -229,59 +203,47 @@ class EncryptedRound:
     def _hear(self, peer: PeerId, message: object) -> list[SecretEffect]:
         if not isinstance(message, EncryptedMessage) or message.round != self.number:
             return []  # of another round or kind of round
-        if peer not in self._said or peer in self._culprits or self._state is _State.CLOSED:
+        if peer not in self._said or peer in self._culprits or self._state is State.CLOSED:
             return []
         terms = self._terms
         match message:
-            case RoundKey() if peer == terms.keeper and self._state is _State.AWAITING_KEY:
+            case RoundKey() if peer == terms.keeper and self._state is State.AWAITING_KEY:
                 return self._hear_key(message)
             case Ciphertext() if self._me == terms.relay and peer != terms.keeper:
                 return self._hear_ciphertext(peer, message)
-            case Total() if peer == terms.relay and self._state is _State.AWAITING_TOTAL:
+            case Total() if peer == terms.relay and self._state is State.AWAITING_TOTAL:
                 return self._hear_total(message)
             case Opened() if peer == terms.keeper:
                 return self._hear_mean(message)
         return []  # a word that was said before, or to somebody else
 
-    def _judge(self, peer: PeerId, message: EncryptedMessage, check: Callable[[], str | None]) -> None:
-        """Raise `RemoteFault` unless `peer` signed `message` and `check` has nothing to say about it."""
-        if not self._signer.verify(peer, statement(self._terms.context, message), message.signature):
-            reason: str | None = "is not signed by its sender for this round"
-        else:
-            try:
-                reason = check()
-            except HomomorphicError as error:
-                reason = str(error)
+    def _judge(self, peer: PeerId, message: EncryptedMessage) -> None:
+        """Raise `RemoteFault` unless `peer` signed `message` and there is nothing wrong with it."""
+        reason: str | None = "is not signed by its sender for this round"
+        if self._signer.verify(peer, statement(self._terms.context, message), message.signature):
+            reason = wrong_with(self._terms, message)
         if reason is not None:
             self._culprits[peer] = f"{type(message).__name__}: {reason}"
             raise RemoteFault(peer, f"round {self.number} {type(message).__name__}: {reason}")
 
     def _hear_key(self, message: RoundKey) -> list[SecretEffect]:
-        def check() -> None:
-            self._terms.scheme.check_public(message.body)
-
-        self._judge(self._terms.keeper, message, check)
+        self._judge(self._terms.keeper, message)
         self._key = message
         if self._vector is None:
-            self._state = _State.GATHERING
+            self._state = State.GATHERING
             self._drop_strays()
             return []
-        self._state = _State.ENCRYPTING
+        self._state = State.ENCRYPTING
         terms = self._terms
         job = Encrypt(terms.scheme, bytes(message.body), self._vector, terms.weight, self._seed, self._noise)
         return self._jobs.ask(job, self._encrypted)
 
     def _hear_ciphertext(self, peer: PeerId, message: Ciphertext) -> list[SecretEffect]:
-        if self._state not in (_State.AWAITING_KEY, _State.ENCRYPTING, _State.GATHERING):
+        if self._state not in (State.AWAITING_KEY, State.ENCRYPTING, State.GATHERING):
             return []
         if peer in self._ciphertexts or peer in self._idle:
             return []
-
-        def check() -> None:
-            if len(message.body) or message.key != NO_KEY:
-                self._terms.scheme.check_body(message.body, self._terms.size)
-
-        self._judge(peer, message, check)
+        self._judge(peer, message)
         if not len(message.body):
             self._idle.add(peer)
             return []
@@ -301,65 +263,45 @@ class EncryptedRound:
         self._away |= strays
 
     def _hear_total(self, message: Total) -> list[SecretEffect]:
-        def check() -> str | None:
-            counted = self._counted(message.counted)
-            if self._me in counted or len(counted) < self._terms.least:
-                return f"counts {len(counted)} members, expected {self._terms.least} or more, and not us"
-            self._terms.scheme.check_body(message.body, self._terms.size)
-            return None
-
-        self._judge(self._terms.relay, message, check)
+        self._judge(self._terms.relay, message)
         self._total = message
-        self._state = _State.DECRYPTING
+        self._state = State.DECRYPTING
         secret = cast(KeyPair, self._pair).secret
         return self._jobs.ask(
             Decrypt(self._terms.scheme, secret, bytes(message.body), self._terms.size), self._decrypted
         )
 
     def _hear_mean(self, message: Opened) -> list[SecretEffect]:
-        def check() -> str | None:
-            counted = self._counted(message.counted)
-            vector = message.vector
-            if not counted and not vector.size:
-                return None
-            if len(set(counted) - {self._terms.keeper}) < self._terms.least:
-                return f"counts {len(counted)} members, expected {self._terms.least} or more beside the keeper"
-            if vector.dtype != np.float32 or vector.shape != (self._terms.size,) or not np.isfinite(vector).all():
-                return f"a vector {vector.shape} {vector.dtype}, expected finite float32 ({self._terms.size},)"
-            return None
-
-        self._judge(self._terms.keeper, message, check)
+        self._judge(self._terms.keeper, message)
         if not message.vector.size:
             return self._void("the keeper got no sum")
         return self._close(message.vector, self._counted(message.counted), None)
 
     def _counted(self, packed: bytes) -> tuple[PeerId, ...]:
-        counted = unpack_counted(self._terms.cell, packed)
-        if counted is None:
-            raise HomomorphicError("counts members that the cell does not have")
-        return counted
+        """The members of a set that was found to be one."""
+        return unpack_counted(self._terms.cell, packed) or ()
 
     # --- doing ----------------------------------------------------------------------------------------------------
 
     def _announce(self, result: object) -> list[SecretEffect]:
         self._pair = cast(KeyPair, result)
-        self._state = _State.AWAITING_TOTAL
+        self._state = State.AWAITING_TOTAL
         return self._say(self._said, RoundKey(self.number, b"", self._pair.public))
 
     def _encrypted(self, result: object) -> list[SecretEffect]:
         key = key_digest(cast(RoundKey, self._key).body)
         ciphertext = self._signed(Ciphertext(self.number, key, b"", cast(bytes, result)))
         if self._me == self._terms.relay:
-            self._state = _State.GATHERING
+            self._state = State.GATHERING
             self._own = ciphertext
             self._drop_strays()
             return []
-        self._state = _State.AWAITING_MEAN
+        self._state = State.AWAITING_MEAN
         self._exposed = True
         return self._say([self._terms.relay], ciphertext)
 
     def _add(self) -> list[SecretEffect]:
-        self._state = _State.ADDING
+        self._state = State.ADDING
         counted = self._ciphertexts | ({} if self._own is None else {self._me: self._own})
         bodies = tuple(bytes(counted[peer].body) for peer in sorted(counted))
         job = Add(self._terms.scheme, bodies, self._terms.size)
@@ -368,7 +310,7 @@ class EncryptedRound:
         return self._jobs.ask(job, self._added)
 
     def _added(self, result: object) -> list[SecretEffect]:
-        self._state = _State.AWAITING_MEAN
+        self._state = State.AWAITING_MEAN
         self._exposed = True
         return self._say([self._terms.keeper], Total(self.number, self._packed, b"", cast(bytes, result)))
 
@@ -403,7 +345,7 @@ class EncryptedRound:
 
     def _close(self, mean: Vector | None, accepted: Sequence[PeerId], void: str | None) -> list[SecretEffect]:
         absent = set(self._terms.cell) - set(accepted) - {self._me} if mean is not None else set(self.awaited)
-        self._state = _State.CLOSED
+        self._state = State.CLOSED
         self._pair = self._total = None  # the secret key ends with the round
         self._ciphertexts.clear()
         self._jobs.forget()

@@ -78,16 +78,16 @@ def signer(one):
     return Signer(one.sign, verifying, lambda size: bytes(size))
 
 
-def run(  # noqa: PLR0913
+def run(
     members=5,
     number=0,
     values=None,
     seed=0,
-    weather=Weather(),
+    weather=Weather(),  # noqa: B008
     tamper=None,
     idle=(),
     noise=None,
-    **more,  # noqa: B008
+    **more,
 ):
     """`idle` members, by index, bring nothing; the others add `noise` to what they bring."""
     people = identities(members)

@@ -458,8 +458,8 @@ def test_mutual_members_have_each_other():
 
 
 @pytest.mark.parametrize("bad", [
-    {"size": 3}, {"deadline_s": 0.0}, {"number": -1}, {"tolerated": -1}, {"tolerated": 3}, {"least_honest": 1}, {"least_honest": 4},
-    {"fixed": FixedPoint(2.0**10, 1.0, 3)},
+    {"size": 3}, {"deadline_s": 0.0}, {"number": -1}, {"tolerated": -1}, {"tolerated": 3}, {"least_honest": 1},
+    {"least_honest": 4}, {"fixed": FixedPoint(2.0**10, 1.0, 3)},
 ])  # fmt: skip
 def test_terms_outside_a_bound_are_refused(bad):
     with pytest.raises(PlanError):

@@ -2,9 +2,12 @@
 
     view 0    each votes for the bundle of all items that it holds, once it has one of everybody who is awaited, or at
               the deadline. Nobody leads: where all hold the same, this view decides.
-    view v    each tells the others what it holds, or the value that it is locked on with the Q votes that locked it;
-              the leader proposes the highest lock that it was told, or else all items together; each votes.
-    any       Q votes for a value lock a member on it, and it signs a commitment. Q commitments decide.
+    view v    each tells the others what it voted for in view 0, or the value that it is locked on with the Q votes that
+              locked it; the leader proposes the highest lock that it was told, or else what all may have voted for in
+              view 0, or else all items together; each votes.
+    all       m votes for a value in view 0 decide, where m > 3b.
+    any       Q votes for a value lock a member on it, and it signs a commitment. Q commitments decide. (In view 0 they
+              wait a moment for the votes of all, which spare everybody that.)
 
 **Agreement.** Let Q > (m + b) / 2, b members arbitrary. Suppose Q members committed to x in view v: at least Q − b
 honest ones are locked on x from v on. Let v' > v be the first view with Q votes for y ≠ x. Of the at least Q − b honest
@@ -12,77 +15,102 @@ voters for y one is locked on x, for 2(Q − b) > m − b. It votes for y only i
 there is none before v'. So no y gets Q votes after v; and none gets them in v, where each honest member votes once and
 any two quorums share an honest member. Hence no two honest members ever decide differently, however late messages come.
 
+**Unanimity.** Suppose that a member saw m votes for x in view 0: all honest members voted for x there, so that y ≠ x
+got b < Q votes. Let v' > 0 be the first view in which an honest member votes for y. It voted for x first, and is locked
+on nothing else, for Q votes hold an honest one. So it was shown Q votes for y in an earlier view, of which an honest
+one would precede v'; or b + 1 signed first votes against x, of which an honest one would be a lie. Neither can be: no
+honest member votes for y, no y gets Q votes, and the argument above holds with v = 0.
+
 **Progress.** While messages between honest members arrive in half a deadline, a view with an honest leader decides: it
-was told of every honest lock and every item that an honest member holds, so nobody has a reason not to vote for what it
-proposes. (An honest member votes for a fresh proposal only if that has an item of everybody of whom it holds one: a
-leader cannot leave somebody out.) Leaders take turns, so that one view more than there are faulty members is enough;
-after those the stage stays undecided, and the round is void.
+was told of every honest lock, every honest first vote and every item that an honest member holds, so nobody has a
+reason not to vote for what it proposes. Where nobody is locked and no more than b of those that told voted against x,
+it proposes x, and the Q − b > b signed votes for x release whoever voted otherwise. There is one such x at most (see
+`forced`). Where there is none, b + 1 votes against each value release all; and then an honest member votes only for
+what has an item of everybody of whom it holds one, lest a leader leave somebody out. Leaders take turns, so that
+one view more than there are faulty members is enough; after those the stage stays undecided, and the round is void. Who
+decided without commitments commits when another member does, or asks.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
 
+from consensus.ballot import COMMITMENT, VOTE, Ballots, View, against, backed, forced, supported
 from consensus.notary import Notary, value_of
-from consensus.private_messages import BodyError, Bundle, Fetch, Held, Item, PrivateMessage, Role, Stage, Vote
+from consensus.pool import Check, Name, Pool
+from consensus.private_messages import NIL, BodyError, Bundle, Fetch, Held, Item, PrivateMessage, Role, Stage, Vote
 from consensus.quorum import Quorum
 
-Check = Callable[[int, Item], str | None]
-"""(author, item) → what is wrong with its body, None if nothing."""
-Name = Callable[[int, str, tuple[Item, ...]], None]
-"""(culprit, reason, proof)"""
 Outgoing = tuple[int | None, PrivateMessage]
 """A message for one member, or for all others."""
 
-VOTE, COMMITMENT = 0, 1
 _EARLY_BUNDLES = 4
+_EARLY_BYTES = 1 << 16
+"""Of one peer, before the stage began. What is larger is fetched again."""
+_HOPE = 1 / 8
+"""Of a deadline: how long the votes of all are waited for. To give up too early costs a wave of messages, no more."""
 
 
-@dataclass(slots=True)
-class _View:
-    """What was heard of one view."""
+@dataclass(frozen=True, slots=True)
+class _Decision:
+    """How a stage was decided."""
 
-    votes: dict[int, dict[int, Vote]] = field(default_factory=lambda: {VOTE: {}, COMMITMENT: {}})
-    told: dict[int, Held] = field(default_factory=dict)
-    proposal: Held | None = None
-    proposed: bool = False
-    voted: bool = False
-    committed: bool = False
+    items: Mapping[int, Item]
+    view: int
+    step: int
+    value: bytes
+    votes: dict[int, Vote]
 
 
 class Agreement:
     """The agreement of one stage. Before `enter` it only listens; after a decision it only answers."""
 
-    def __init__(self, notary: Notary, stage: Stage, quorum: Quorum, first_leader: int, name: Name) -> None:
+    def __init__(
+        self,
+        notary: Notary,
+        stage: Stage,
+        quorum: Quorum,
+        first_leader: int,
+        name: Name,
+        tardy: set[int] | None = None,
+    ) -> None:
+        """`tardy` are members whose votes are not waited for; shared by the stages of a round, which add to it."""
         self.stage = stage
-        self.decided: Mapping[int, Item] | None = None
         self.view = 0
         self._notary = notary
         self._quorum = quorum
         self._first_leader = first_leader
         self._name = name
-        self._heard: dict[int, Item] = {}
-        self._items: dict[int, Item] = {}
-        self._contents: dict[bytes, Mapping[int, Item]] = {}
-        self._views: dict[int, _View] = {}
+        self._tardy = set() if tardy is None else tardy
+        self._pool = Pool(notary, stage, name)
+        self._ballots = Ballots(notary, stage, quorum, name)
+        self._views: dict[int, View] = {}
         self._early: list[tuple[int, Bundle]] = []
+        self._decision: _Decision | None = None
         self._proof: Held | None = None
         self._lock: Held | None = None
+        self._first: tuple[bytes, bytes] | None = None
+        self._first_items: Mapping[int, Item] = {}
         self._voted: Mapping[int, Item] | None = None
+        self._cast_votes: list[Vote] = []
+        self._seconded: set[int] = set()
         self._asked: dict[bytes, set[int]] = {}
-        self._equivocators: set[int] = set()
         self._waited = False
         self._entered_at = math.nan
         self._view_since = math.nan
+        self._hope_until = math.inf
         self._deadline_s = math.inf
         self._expected: frozenset[int] = frozenset()
-        self._least = 0
-        self._check: Check = _nothing_wrong
         self._out: list[Outgoing] = []
 
     # --- the outside ----------------------------------------------------------------------------------------------
+
+    @property
+    def decided(self) -> Mapping[int, Item] | None:
+        """The bundle decided on, by author."""
+        return None if self._decision is None else self._decision.items
 
     @property
     def entered(self) -> bool:
@@ -92,7 +120,7 @@ class Agreement:
     @property
     def exhausted(self) -> bool:
         """Whether enough members had their turn to lead, and nothing was decided."""
-        return self.decided is None and self.view > self._quorum.faulty + 1
+        return self._decision is None and self.view > self._quorum.faulty + 1
 
     def enter(
         self,
@@ -106,26 +134,23 @@ class Agreement:
     ) -> None:
         """Begin. Items of `expected` authors are awaited; a bundle has `least` items or more, all passing `check`."""
         self._entered_at = self._view_since = now
-        self._deadline_s, self._expected, self._least, self._check = deadline_s, frozenset(expected), least, check
+        self._deadline_s, self._expected = deadline_s, frozenset(expected)
         if item is not None:
-            self._heard[item.author] = item
             self._out.append((None, item))
-        for heard in list(self._heard.values()):
-            self._admit_item(heard)
+        self._pool.open(item, least, check)
         early, self._early = self._early, []
         for author, bundle in early:
             self.hear_bundle(author, bundle)
 
     def awaited(self, away: Collection[int]) -> set[int]:
         """Whose items the stage waits for."""
-        return set() if self.decided is not None else set(self._expected - self._items.keys() - set(away))
+        return set() if self._decision is not None else set(self._expected - self._pool.items.keys() - set(away))
 
     def wake_at(self, now: float) -> float:
         """When to call `advance` if nothing happens."""
-        if self.decided is not None or not self.entered:
+        if self._decision is not None or not self.entered:
             return math.inf
-        collected, end = self._times()
-        return collected if now < collected else end
+        return min((time for time in (*self._times(), self._hope_until) if time > now), default=math.inf)
 
     def _times(self) -> tuple[float, float]:
         """Until when the view waits for everybody, and when it ends."""
@@ -134,56 +159,61 @@ class Agreement:
 
     def answer(self, author: int) -> list[Outgoing]:
         """What a member that fetches this stage is sent."""
-        if self._proof is not None:
-            return [(author, self._bundle(self.view, Role.DECISION, self._proof))]
-        out: list[Outgoing] = [(author, item) for item in self._heard.values() if item.author == self._notary.me]
-        if self._voted is not None:
-            out.append((author, self._bundle(self.view, Role.CONTENTS, Held(self._voted))))
-        for view in self._views.values():
-            out += [(author, votes[self._notary.me]) for votes in view.votes.values() if self._notary.me in votes]
-            if self._notary.me in view.told:
-                out.append((author, self._bundle(self.view, Role.NEW_VIEW, view.told[self._notary.me])))
-        return out
+        me, decision = self._notary.me, self._decision
+        if decision is None:
+            voted = self._voted
+        elif (proof := self._prove(decision)) is not None:
+            return [(author, self._bundle(proof.lock, Role.DECISION, proof))]
+        else:
+            voted = decision.items
+            self._commit(decision)
+        said: list[PrivateMessage] = [*self._pool.mine]
+        if voted is not None:
+            said.append(self._bundle(self.view, Role.CONTENTS, Held(voted)))
+        told = [view.told[me] for view in self._views.values() if me in view.told]
+        said += [*self._cast_votes, *(self._bundle(self.view, Role.NEW_VIEW, held) for held in told)]
+        return [(author, message) for message in said]
 
     # --- hearing --------------------------------------------------------------------------------------------------
 
     def hear_item(self, peer: int, item: Item) -> Item | None:
         """Take an item that `peer` sent or passed on; gives it as its author signed it, None if it did not."""
-        known = self._heard.get(item.author)
-        if known is not None and known.body == item.body:
-            return known
-        if not self._notary.wrote(item):
-            self._name(peer, f"passes on an item of stage {self.stage.name} that its author did not sign", ())
-            return None
-        if known is not None:
-            self._equivocated(known, item)
-        else:
-            self._heard[item.author] = item
-            if self.entered:
-                self._admit_item(item)
-        return item
+        signed, equivocation = self._pool.hear(peer, item)
+        self._out += [(None, one) for one in equivocation]  # whoever sees both is convinced
+        return signed
 
-    def hear_vote(self, peer: int, vote: Vote) -> None:
-        """Take a vote of `peer`."""
-        if self.decided is not None or not self._in_reach(vote.view) or vote.step not in (VOTE, COMMITMENT):
-            return
+    def hear_vote(self, peer: int, vote: Vote) -> list[Outgoing]:
+        """Take a vote of `peer`. What it returns is to be sent: a stage that is decided acts no more by itself."""
+        if not self._in_reach(vote.view) or vote.step not in (VOTE, COMMITMENT) or vote.value == NIL:
+            return []
+        if self._decision is not None:
+            return self._second(peer, vote, self._decision)
         votes = self._at(vote.view).votes[vote.step]
         known = votes.get(peer)
         if known is not None and known.value == vote.value:
-            return
-        if not self._notary.voted(peer, vote.stage, vote.view, vote.step, vote.value, vote.signature):
+            return []
+        if peer not in self._notary.direct and not self._ballots.signed(peer, vote):
             self._name(peer, f"sends a vote in stage {self.stage.name} that it did not sign", ())
         elif known is not None:
             self._name(peer, f"votes twice in view {vote.view} of stage {self.stage.name}", ())
         else:
             votes[peer] = vote
+        return []
+
+    def _second(self, peer: int, vote: Vote, decision: _Decision) -> list[Outgoing]:
+        """Commit too, for a member that lacks the vote by which we were spared it."""
+        if (vote.view, vote.step, vote.value) != (decision.view, COMMITMENT, decision.value) or peer in self._seconded:
+            return []
+        self._seconded.add(peer)
+        return [(peer, self._commit(decision))]
 
     def hear_bundle(self, peer: int, bundle: Bundle) -> None:
         """Take what `peer` says on entering a view, proposes, or knows to be decided."""
-        if self.decided is not None:
+        if self._decision is not None:
             return
         if not self.entered:
-            if sum(author == peer for author, _ in self._early) < _EARLY_BUNDLES:
+            kept = [len(early.body) for author, early in self._early if author == peer]
+            if len(kept) < _EARLY_BUNDLES and sum(kept) + len(bundle.body) <= _EARLY_BYTES:
                 self._early.append((peer, bundle))
             return
         try:
@@ -198,21 +228,28 @@ class Agreement:
 
     def _take(self, peer: int, bundle: Bundle, held: Held) -> None:
         match bundle.role:
-            case Role.DECISION if self._proved(held, COMMITMENT):
-                self._decide(held)
+            case Role.DECISION:
+                self._believe(held)
             case Role.PROPOSAL if peer == self._leader(bundle.view) and self._at(bundle.view).proposal is None:
                 self._at(bundle.view).proposal = held
-            case Role.NEW_VIEW if held.lock < 0 or (held.lock < bundle.view and self._proved(held, VOTE)):
+            case Role.NEW_VIEW if self._ballots.owns_up(peer, bundle.view, held):
                 self._at(bundle.view).told.setdefault(peer, held)
             case Role.CONTENTS if self._asked.keys() & {value_of(self.stage, held.items)}:
-                self._learn(held.items)
+                self._pool.learn(held.items)
+
+    def _believe(self, held: Held) -> None:
+        """Decide as another did, on its proof."""
+        step = self._ballots.decisive(held)
+        if step is not None:
+            self._proof = held
+            self._decide(_Decision(held.items, held.lock, step, held.value, {}))
 
     # --- acting ---------------------------------------------------------------------------------------------------
 
     def advance(self, now: float, away: Collection[int]) -> list[Outgoing]:
         """Do what can be done now. What it returns is to be sent."""
         if self.entered:
-            while self.decided is None and self._step(now, set(away)):
+            while self._decision is None and self._step(now, set(away)):
                 pass
         out, self._out = self._out, []
         return out
@@ -223,14 +260,14 @@ class Agreement:
         collected, end = self._times()
         self._waited = now >= collected
         self._decide_by_votes()
-        if self.decided is not None:
+        if self._decision is not None:
             return False
-        if not view.committed and self._lock_by_votes(view):
+        if not view.committed and not self._hopes(view, now, away) and self._lock_by_votes(view):
             return True
         ready = self.view == 0 and not view.voted and (self._waited or not self.awaited(away))
-        if ready and self._vote(view, self._items):
+        if ready and self._vote(view, self._pool.items, now):
             return True
-        if self.view > 0 and not view.voted and self._lead_or_follow(view, away):
+        if self.view > 0 and not view.voted and self._lead_or_follow(view, away, now):
             return True
         ahead = self._others_view()
         if ahead > self.view:
@@ -239,73 +276,123 @@ class Agreement:
             return self._enter_view(self.view + 1, now)
         return False
 
-    def _lead_or_follow(self, view: _View, away: set[int]) -> bool:
+    def _hopes(self, view: View, now: float, away: set[int]) -> bool:
+        """Whether the votes of all may still come, and spare everybody the commitments."""
+        votes = view.votes[VOTE]
+        if self.view > 0 or not self._quorum.unanimity or not view.voted:
+            return False
+        if now >= self._hope_until:
+            self._tardy |= set(range(self._quorum.members)) - away - votes.keys()
+            return False
+        return not (away or self._tardy or view.votes[COMMITMENT] or len({vote.value for vote in votes.values()}) > 1)
+
+    def _lead_or_follow(self, view: View, away: set[int], now: float) -> bool:
         everyone = set(range(self._quorum.members)) - away
         if self._leader(self.view) == self._notary.me and not view.proposed:
             if len(view.told) < self._quorum.size or not (self._waited or everyone <= view.told.keys()):
                 return False
             view.proposed = True
-            highest = max(view.told.values(), key=lambda held: held.lock)
-            held = highest if highest.lock >= 0 else Held(dict(self._items))
-            if self._learn(held.items) is None:
+            held = self._to_propose(view)
+            if self._pool.learn(held.items) is None:
                 return False
             view.proposal = held
             self._out.append((None, self._bundle(self.view, Role.PROPOSAL, held)))
-        return view.proposal is not None and self._acceptable(view.proposal) and self._vote(view, view.proposal.items)
+        if view.proposal is None or not self._acceptable(view, view.proposal):
+            return False
+        return self._vote(view, view.proposal.items, now)
 
-    def _acceptable(self, proposal: Held) -> bool:
+    def _to_propose(self, view: View) -> Held:
+        highest = max(view.told.values(), key=lambda held: held.lock)
+        if highest.lock >= 0:
+            return highest
+        first = {author: held.first[author] for author, held in view.told.items()}
+        value = forced(first, self._quorum) if self._quorum.unanimity else None
+        for held in view.told.values():
+            if value is not None and value_of(self.stage, held.items) == value:
+                return Held(held.items, first=first)
+        return Held(dict(self._pool.items), first=first)
+
+    def _acceptable(self, view: View, proposal: Held) -> bool:
         value = value_of(self.stage, proposal.items)
-        justified = 0 <= proposal.lock < self.view and self._proved(proposal, VOTE)
+        justified = 0 <= proposal.lock < self.view and self._ballots.proved(proposal, VOTE, self._quorum.size)
         if self._lock is not None:
             return value == self._lock.value or (justified and proposal.lock > self._lock.lock)
-        told = self._at(self.view).told.get(self._notary.me)
-        return justified or told is None or told.items.keys() <= proposal.items.keys()
+        if justified:
+            return True
+        complete = view.known <= proposal.items.keys()
+        if not self._quorum.unanimity:
+            return complete
+        if view.first is None:
+            view.first = self._ballots.genuine(proposal.first)
+        mine = NIL if self._first is None else self._first[0]
+        if mine not in (NIL, value) and against(view.first, mine) <= self._quorum.bound:
+            return False  # all may have voted as we did
+        return complete or backed(view.first, value, self._quorum)
 
-    def _vote(self, view: _View, items: Mapping[int, Item]) -> bool:
-        value = self._learn(items)
+    def _vote(self, view: View, items: Mapping[int, Item], now: float) -> bool:
+        value = self._pool.learn(items)
         if value is None:
             return False
         view.voted, self._voted = True, dict(items)
-        self._cast(view, VOTE, value)
+        vote = self._cast(view, VOTE, value)
+        if self.view == 0:
+            self._first, self._first_items = (value, vote.signature), self._voted
+            self._hope_until = now + _HOPE * self._deadline_s
         return True
 
-    def _lock_by_votes(self, view: _View) -> bool:
-        value = self._supported(view.votes[VOTE])
+    def _lock_by_votes(self, view: View) -> bool:
+        value = supported(view.votes[VOTE], self._quorum.size)
         if value is None:
             return False
-        if value not in self._contents:
+        if value not in self._pool.contents:
             self._ask(value, view.votes[VOTE])
             return False
-        signatures = {author: vote.signature for author, vote in view.votes[VOTE].items() if vote.value == value}
-        self._lock = Held(self._contents[value], self.view, value, signatures)
+        signatures = self._ballots.signatures(view.votes[VOTE], value)
+        if len(signatures) < self._quorum.size:
+            return False
+        self._lock = Held(self._pool.contents[value], self.view, value, signatures)
         view.committed = True
         self._cast(view, COMMITMENT, value)
         return True
 
     def _decide_by_votes(self) -> None:
         for number, view in self._views.items():
-            value = self._supported(view.votes[COMMITMENT])
-            if value is None:
-                continue
-            if value not in self._contents:
-                self._ask(value, view.votes[COMMITMENT])
-                continue
-            commitments = view.votes[COMMITMENT].items()
-            signatures = {author: vote.signature for author, vote in commitments if vote.value == value}
-            self._decide(Held(self._contents[value], number, value, signatures))
-            return
+            ways = [(COMMITMENT, self._quorum.size)]
+            if number == 0 and self._quorum.unanimity:
+                ways.append((VOTE, self._quorum.members))
+            for step, least in ways:
+                value = supported(view.votes[step], least)
+                if value in self._pool.contents and value is not None:
+                    self._decide(_Decision(self._pool.contents[value], number, step, value, view.votes[step]))
+                    return
+                if value is not None:
+                    self._ask(value, view.votes[step])
 
-    def _decide(self, proof: Held) -> None:
-        self.decided, self._proof = proof.items, proof
+    def _prove(self, decision: _Decision) -> Held | None:
+        """What convinces others; None where one that decided this did not sign it: then our own word must do."""
+        if self._proof is None:
+            least = self._quorum.members if decision.step == VOTE else self._quorum.size
+            signatures = self._ballots.signatures(decision.votes, decision.value)
+            if len(signatures) >= least:
+                self._proof = Held(decision.items, decision.view, decision.value, signatures)
+        return self._proof
+
+    def _decide(self, decision: _Decision) -> None:
+        self._decision = decision
         self._views.clear()
-        self._contents.clear()
+        self._pool.contents.clear()
 
     def _enter_view(self, view: int, now: float) -> bool:
         self.view, self._view_since = view, now
         if self.exhausted:
             return False
-        held = self._lock or Held(dict(self._items))
-        self._at(view).told[self._notary.me] = held
+        if self._first is None:  # view 0 is over for us, so this stays true
+            self._first = NIL, self._notary.vote(self.stage, 0, VOTE, NIL).signature
+        held = self._lock or Held(self._first_items or dict(self._pool.items), first={self._notary.me: self._first})
+        entered = self._at(view)
+        entered.known = frozenset(self._pool.items)
+        entered.told[self._notary.me] = held
+        self._out += [(None, item) for author, item in self._pool.items.items() if author not in held.items]
         self._out.append((None, self._bundle(view, Role.NEW_VIEW, held)))
         return True
 
@@ -315,8 +402,8 @@ class Agreement:
         """Whether any honest member gets to such a view."""
         return 0 <= view <= self._quorum.faulty + 2
 
-    def _at(self, view: int) -> _View:
-        return self._views.setdefault(view, _View())
+    def _at(self, view: int) -> View:
+        return self._views.setdefault(view, View())
 
     def _leader(self, view: int) -> int:
         return (self._first_leader + view) % self._quorum.members
@@ -324,21 +411,26 @@ class Agreement:
     def _bundle(self, view: int, role: Role, held: Held) -> Bundle:
         return Bundle(self._notary.number, self.stage, view, role, held.pack())
 
-    def _cast(self, view: _View, step: int, value: bytes) -> None:
+    def _cast(self, view: View, step: int, value: bytes) -> Vote:
         vote = self._notary.vote(self.stage, self.view, step, value)
         view.votes[step][self._notary.me] = vote
+        self._cast_votes.append(vote)
         self._out.append((None, vote))
+        return vote
 
-    def _supported(self, votes: Mapping[int, Vote]) -> bytes | None:
-        counts: dict[bytes, int] = {}
-        for vote in votes.values():
-            counts[vote.value] = counts.get(vote.value, 0) + 1
-        return next((value for value, count in counts.items() if count >= self._quorum.size), None)
+    def _commit(self, decision: _Decision) -> Vote:
+        """Our commitment to what was decided before it."""
+        for vote in self._cast_votes:
+            if (vote.view, vote.step) == (decision.view, COMMITMENT):
+                return vote
+        vote = self._notary.vote(self.stage, decision.view, COMMITMENT, decision.value)
+        self._cast_votes.append(vote)
+        return vote
 
-    def _split(self, view: _View, away: set[int]) -> bool:
+    def _split(self, view: View, away: set[int]) -> bool:
         """Whether all have voted, and for too many different things."""
         everyone = set(range(self._quorum.members)) - away
-        return everyone <= view.votes[VOTE].keys() and self._supported(view.votes[VOTE]) is None
+        return everyone <= view.votes[VOTE].keys() and supported(view.votes[VOTE], self._quorum.size) is None
 
     def _others_view(self) -> int:
         """The highest view that more than b members have entered, or gone beyond."""
@@ -356,45 +448,3 @@ class Agreement:
             if vote.value == value and author not in asked:
                 asked.add(author)
                 self._out.append((author, Fetch(self._notary.number, self.stage, 0)))
-
-    def _proved(self, held: Held, step: int) -> bool:
-        """Whether Q members voted (or committed) as the bundle says; and to these items."""
-        if held.lock < 0 or held.value != value_of(self.stage, held.items):
-            return False
-        good = sum(
-            self._notary.voted(author, self.stage, held.lock, step, held.value, signature)
-            for author, signature in held.signatures.items()
-        )
-        return good >= self._quorum.size
-
-    def _admit_item(self, item: Item) -> None:
-        wrong = self._check(item.author, item)
-        if wrong is None:
-            self._items[item.author] = item
-        else:
-            self._name(item.author, f"stage {self.stage.name}: {wrong}", (item,))
-
-    def _learn(self, items: Mapping[int, Item]) -> bytes | None:
-        """Keep what a value stands for, if it is a bundle that may be voted for."""
-        if len(items) < self._least or not all(self._good(author, item) for author, item in items.items()):
-            return None
-        value = value_of(self.stage, items)
-        self._contents[value] = dict(items)
-        return value
-
-    def _good(self, author: int, item: Item) -> bool:
-        known = self._items.get(author)
-        if known is not None and known.body == item.body:
-            return True
-        return self._notary.wrote(item) and self._check(author, item) is None
-
-    def _equivocated(self, one: Item, other: Item) -> None:
-        if one.author in self._equivocators:
-            return
-        self._equivocators.add(one.author)
-        self._name(one.author, f"signed two different items of stage {self.stage.name}", (one, other))
-        self._out += [(None, one), (None, other)]  # whoever sees both is convinced
-
-
-def _nothing_wrong(_author: int, _item: Item) -> str | None:
-    return None

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from consensus.base import Base
 from consensus.compute import SecretEffect, SecretEvent
 from consensus.effects import Close, Heard, Outcome, Up
 from consensus.guarded_round import GuardedTerms
-from consensus.guarded_terms import Base
 from consensus.meeting import Meeting
 from consensus.meeting_messages import BaseCopy, BaseWanted, Standing
 from crypto.identity import PeerId

@@ -21,16 +21,17 @@ honest one comes there. A dealer that says nothing at all may be an absentee: it
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from consensus.private_boxes import Box, Malformed, open_share_box
 from consensus.private_holder import Status, scalars_about
 from consensus.private_messages import Item
-from consensus.private_supply import Dealt, Entry, Malformed, open_proof_box, open_share_box, settles
+from consensus.private_supply import Dealt, Entry, open_proof_box, settles
 from consensus.private_terms import PrivateTerms
 from crypto.commitment import Leaf
 from crypto.norm_proof import Checker, Scalars, judge
-from crypto.sealing import Box, SealingError
+from crypto.sealing import SealingError
 
 Docket = dict[int, dict[int, bool]]
 """dealer → holder → whether the key is wanted too"""
@@ -42,7 +43,6 @@ class Committed:
 
     leaves: Mapping[int, Sequence[Leaf]]
     digests: Mapping[int, Sequence[bytes]]
-    verify: Callable[[int, bytes, bytes], bool]
 
 
 @dataclass(slots=True)
@@ -96,7 +96,7 @@ def settle(
             box = None
             if entry is not None and (entry.key is not None or not reveal):
                 leaves, digests = committed.leaves[dealer], committed.digests[dealer]
-                box = settles(terms, dealer, entry, leaves, digests, committed.verify)
+                box = settles(terms, dealer, entry, leaves, digests)
             if entry is None or box is None:
                 reason = f"does not answer the complaint of {terms.cell[holder]}"
                 settled.leave_out(dealer, reason, named=answered)

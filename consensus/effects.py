@@ -15,10 +15,10 @@ from consensus.private_messages import PrivateMessage
 from consensus.private_outcome import PrivateOutcome
 from crypto.identity import PeerId
 
-Letter = PrivateMessage | MeetingMessage
-"""What members of a cell say to each other about a private round."""
+Letter = PrivateMessage | MeetingMessage | EncryptedMessage | MaskedMessage
+"""What members of a cell say to each other about the secret phase of a round."""
 
-RoundMessage = Contribution | Letter | EncryptedMessage | MaskedMessage
+RoundMessage = Contribution | Letter
 """What members of a committee say to each other."""
 
 

@@ -11,12 +11,14 @@ from dataclasses import dataclass
 from typing import TypeAlias
 
 from consensus.messages import Vector
-from crypto.commitment import digest
+from crypto.commitment import DIGEST_BYTES, digest
 from crypto.identity import PeerId
 
 Body: TypeAlias = bytes | memoryview
 COUNTED_BYTES = 32
 """A bit for each place in the roster of at most 256."""
+NO_KEY = bytes(DIGEST_BYTES)
+"""In the place of a key's digest: what is sent is no ciphertext, but the word that there will be none."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -30,11 +32,11 @@ class RoundKey:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Ciphertext:
-    """A member's weighted vector, encrypted to the keeper, for the relay."""
+    """A member's vector, encrypted to the keeper, for the relay."""
 
     round: int
     key: bytes
-    """The digest (32 bytes) of the public key that it was encrypted to."""
+    """The digest (32 bytes) of the key that it was encrypted to; NO_KEY, and no body: the sender brings nothing."""
     signature: bytes
     body: Body
 

@@ -26,16 +26,18 @@ no honest member sends; and every word is signed, so that a contradiction is evi
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
-from enum import Enum, auto
-from typing import TypeVar, cast
+from typing import Any, TypeVar, cast
 
 import numpy as np
+import numpy.typing as npt
 
 from consensus.compute import Computed, Jobs, SecretEffect, SecretEvent
 from consensus.effects import Close, Down, Heard, Send, Tick, Up, WakeAt
+from consensus.encrypted_checks import wrong_with
 from consensus.encrypted_messages import (
+    NO_KEY,
     Ciphertext,
     EncryptedMessage,
     Opened,
@@ -46,64 +48,58 @@ from consensus.encrypted_messages import (
     statement,
     unpack_counted,
 )
+from consensus.encrypted_states import WAVES, State
 from consensus.encrypted_terms import Add, Decrypt, Encrypt, EncryptedTerms, MakeKeys
-from consensus.errors import RemoteFault
+from consensus.errors import PlanError, RemoteFault
 from consensus.messages import Vector
 from consensus.private_outcome import PrivateOutcome
 from consensus.signer import Signer
 from consensus.sum_outcome import sum_outcome
+from crypto.field import Signed
 from crypto.homomorphic import KeyPair
-from crypto.homomorphic_errors import HomomorphicError
 from crypto.identity import PeerId
 
 _Signed = TypeVar("_Signed", RoundKey, Ciphertext, Total, Opened)
 
 
-class _State(Enum):
-    NEW = auto()
-    KEYING = auto()
-    AWAITING_KEY = auto()
-    ENCRYPTING = auto()
-    GATHERING = auto()
-    ADDING = auto()
-    AWAITING_TOTAL = auto()
-    DECRYPTING = auto()
-    AWAITING_MEAN = auto()
-    CLOSED = auto()
-
-
-_WAVES: Mapping[_State, int] = {
-    _State.KEYING: 1,
-    _State.AWAITING_KEY: 2,  # a late key is a key, as long as the relay gathers
-    _State.ENCRYPTING: 4,
-    _State.GATHERING: 2,
-    _State.ADDING: 4,
-    _State.AWAITING_TOTAL: 3,
-    _State.DECRYPTING: 4,
-    _State.AWAITING_MEAN: 4,
-}
-"""How many deadlines after the start a state ends at the latest."""
 _NOTHING: Vector = np.empty(0, dtype=np.float32)
 
 
 class EncryptedRound:
     """The part of member `me` in one round; its vector float32 (d,) is read from until the round is closed.
 
-    `absent` are not waited for, and without keeper or relay the round is void at once. Raises `ValueError` for a vector
-    that the scheme cannot carry.
+    `noise`, int32 (d,) on the lattice of the scheme, is added to it. With `vector` None the member brings nothing: it
+    keeps or relays where it is its turn, says that nobody need wait for it, and learns the mean. `absent` are not
+    waited for, and without keeper or relay the round is void at once. Raises PlanError for a member that is none, and
+    `ValueError` for what the scheme cannot carry.
     """
 
     def __init__(
-        self, me: PeerId, terms: EncryptedTerms, vector: Vector, signer: Signer, absent: Collection[PeerId] = ()
+        self,
+        me: PeerId,
+        terms: EncryptedTerms,
+        vector: Vector | None,
+        signer: Signer,
+        absent: Collection[PeerId] = (),
+        noise: Signed | None = None,
     ) -> None:
-        if me not in terms.cell or vector.shape != (terms.size,):
-            raise ValueError(f"round {terms.number}: {me} has a vector {vector.shape}, expected ({terms.size},)")
+        if me not in terms.cell:
+            raise PlanError(f"round {terms.number}: {me} is not in the cell")
         self._seed = signer.randbytes(32)
-        terms.scheme.encode(vector, terms.weight(me), self._seed)  # refused here, and not in the middle of the round
+        self._encoded: npt.NDArray[Any] | None = None
+        """What the keeper adds to the sum that it decrypts."""
+        if vector is not None:
+            if vector.shape != (terms.size,):
+                raise ValueError(f"round {terms.number}: {me} has a vector {vector.shape}, expected ({terms.size},)")
+            encoded = terms.scheme.encode(vector, terms.weight, self._seed, noise)  # refused now, not in mid-round
+            self._encoded = encoded if me == terms.keeper else None
         self.number = terms.number
         self.outcome: PrivateOutcome | None = None
-        self._me, self._terms, self._vector, self._signer = me, terms, vector, signer
-        self._state = _State.NEW
+        self._me, self._terms, self._signer = me, terms, signer
+        self._vector, self._noise = vector, noise
+        self._idle: set[PeerId] = set()
+        """Who said that it brings nothing."""
+        self._state = State.NEW
         self._started_at = math.nan
         self._away = set(absent)
         self._hopeless = set(absent)  # who goes later may come back in time
@@ -122,23 +118,27 @@ class EncryptedRound:
     def awaited(self) -> tuple[PeerId, ...]:
         """Whom the present state waits for, sorted."""
         match self._state:
-            case _State.GATHERING:
-                awaited = set(self._terms.cell) - {self._terms.keeper, self._me} - self._ciphertexts.keys()
+            case State.GATHERING:
+                heard = {self._terms.keeper, self._me} | self._ciphertexts.keys() | self._idle
+                awaited = set(self._terms.cell) - heard
             case _:
                 awaited = {peer for peer in (self._needed(),) if peer is not None}
         return tuple(sorted(awaited - self._away - self._culprits.keys()))
 
     def start(self, now: float) -> list[SecretEffect]:
         """Begin; `now` in seconds on the clock that `receive` will show. Raises `RuntimeError` the second time."""
-        if self._state is not _State.NEW:
+        if self._state is not State.NEW:
             raise RuntimeError(f"round {self.number} was started before")
         self._started_at = now
         if self._me == self._terms.keeper:
-            self._state = _State.KEYING
+            self._state = State.KEYING
             effects = self._jobs.ask(MakeKeys(self._terms.scheme), self._announce)
         else:
-            self._state = _State.AWAITING_KEY
+            self._state = State.AWAITING_KEY
             effects = []
+            if self._vector is None and self._me != self._terms.relay:
+                self._state = State.AWAITING_MEAN
+                effects = self._say([self._terms.relay], Ciphertext(self.number, NO_KEY, b"", b""))
         return [*effects, *self._advance(now), *self._alarm()]
 
     def receive(self, event: SecretEvent, now: float) -> list[SecretEffect]:
@@ -148,7 +148,7 @@ class EncryptedRound:
         it saves the wait for a deadline, where the culprit alone was awaited. What comes before the start is for the
         caller to keep: `RuntimeError`.
         """
-        if self._state is _State.NEW:
+        if self._state is State.NEW:
             raise RuntimeError(f"round {self.number} has not started: keep {type(event).__name__} until it has")
         effects: list[SecretEffect] = []
         before = self._state
@@ -171,17 +171,17 @@ class EncryptedRound:
     # --- time -----------------------------------------------------------------------------------------------------
 
     def _alarm(self) -> list[SecretEffect]:
-        return [WakeAt(self._deadline())] if self._state is not _State.CLOSED else []
+        return [WakeAt(self._deadline())] if self._state is not State.CLOSED else []
 
     def _deadline(self) -> float:
-        return self._started_at + _WAVES[self._state] * self._terms.deadline_s
+        return self._started_at + WAVES[self._state] * self._terms.deadline_s
 
     def _advance(self, now: float) -> list[SecretEffect]:
         """Leave the present state if its wait is over."""
-        if self._state is _State.CLOSED:
+        if self._state is State.CLOSED:
             return []
         late = now >= self._deadline()
-        if self._state is _State.GATHERING and 1 + len(self._ciphertexts) >= self._terms.least:
+        if self._state is State.GATHERING and len(self._ciphertexts) + (self._own is not None) >= self._terms.least:
             return self._add() if late or not self.awaited else []
         if late:
             return self._void(f"{self._state.name.lower().replace('_', ' ')} took until the deadline")
@@ -192,9 +192,9 @@ class EncryptedRound:
     def _needed(self) -> PeerId | None:
         """Without whom the present state leads nowhere."""
         match self._state:
-            case _State.AWAITING_KEY | _State.AWAITING_MEAN:
+            case State.AWAITING_KEY | State.AWAITING_MEAN:
                 return self._terms.keeper
-            case _State.AWAITING_TOTAL:
+            case State.AWAITING_TOTAL:
                 return self._terms.relay
         return None
 
@@ -203,52 +203,50 @@ class EncryptedRound:
     def _hear(self, peer: PeerId, message: object) -> list[SecretEffect]:
         if not isinstance(message, EncryptedMessage) or message.round != self.number:
             return []  # of another round or kind of round
-        if peer not in self._said or peer in self._culprits or self._state is _State.CLOSED:
+        if peer not in self._said or peer in self._culprits or self._state is State.CLOSED:
             return []
         terms = self._terms
         match message:
-            case RoundKey() if peer == terms.keeper and self._state is _State.AWAITING_KEY:
+            case RoundKey() if peer == terms.keeper and self._state is State.AWAITING_KEY:
                 return self._hear_key(message)
             case Ciphertext() if self._me == terms.relay and peer != terms.keeper:
                 return self._hear_ciphertext(peer, message)
-            case Total() if peer == terms.relay and self._state is _State.AWAITING_TOTAL:
+            case Total() if peer == terms.relay and self._state is State.AWAITING_TOTAL:
                 return self._hear_total(message)
             case Opened() if peer == terms.keeper:
                 return self._hear_mean(message)
         return []  # a word that was said before, or to somebody else
 
-    def _judge(self, peer: PeerId, message: EncryptedMessage, check: Callable[[], str | None]) -> None:
-        """Raise `RemoteFault` unless `peer` signed `message` and `check` has nothing to say about it."""
-        if not self._signer.verify(peer, statement(self._terms.context, message), message.signature):
-            reason: str | None = "is not signed by its sender for this round"
-        else:
-            try:
-                reason = check()
-            except HomomorphicError as error:
-                reason = str(error)
+    def _judge(self, peer: PeerId, message: EncryptedMessage) -> None:
+        """Raise `RemoteFault` unless `peer` signed `message` and there is nothing wrong with it."""
+        reason: str | None = "is not signed by its sender for this round"
+        if self._signer.verify(peer, statement(self._terms.context, message), message.signature):
+            reason = wrong_with(self._terms, message)
         if reason is not None:
             self._culprits[peer] = f"{type(message).__name__}: {reason}"
             raise RemoteFault(peer, f"round {self.number} {type(message).__name__}: {reason}")
 
     def _hear_key(self, message: RoundKey) -> list[SecretEffect]:
-        def check() -> None:
-            self._terms.scheme.check_public(message.body)
-
-        self._judge(self._terms.keeper, message, check)
+        self._judge(self._terms.keeper, message)
         self._key = message
-        self._state = _State.ENCRYPTING
-        weight = self._terms.weight(self._me)
-        job = Encrypt(self._terms.scheme, bytes(message.body), self._vector, weight, self._seed)
+        if self._vector is None:
+            self._state = State.GATHERING
+            self._drop_strays()
+            return []
+        self._state = State.ENCRYPTING
+        terms = self._terms
+        job = Encrypt(terms.scheme, bytes(message.body), self._vector, terms.weight, self._seed, self._noise)
         return self._jobs.ask(job, self._encrypted)
 
     def _hear_ciphertext(self, peer: PeerId, message: Ciphertext) -> list[SecretEffect]:
-        if self._state not in (_State.AWAITING_KEY, _State.ENCRYPTING, _State.GATHERING) or peer in self._ciphertexts:
+        if self._state not in (State.AWAITING_KEY, State.ENCRYPTING, State.GATHERING):
             return []
-
-        def check() -> None:
-            self._terms.scheme.check_body(message.body, self._terms.size)
-
-        self._judge(peer, message, check)
+        if peer in self._ciphertexts or peer in self._idle:
+            return []
+        self._judge(peer, message)
+        if not len(message.body):
+            self._idle.add(peer)
+            return []
         self._ciphertexts[peer] = message
         self._away.discard(peer)
         self._drop_strays()
@@ -265,66 +263,46 @@ class EncryptedRound:
         self._away |= strays
 
     def _hear_total(self, message: Total) -> list[SecretEffect]:
-        def check() -> str | None:
-            counted = self._counted(message.counted)
-            if self._me in counted or len(counted) < self._terms.least or self._terms.relay not in counted:
-                return f"counts {len(counted)} members, expected {self._terms.least} or more, the relay and not us"
-            self._terms.scheme.check_body(message.body, self._terms.size)
-            return None
-
-        self._judge(self._terms.relay, message, check)
+        self._judge(self._terms.relay, message)
         self._total = message
-        self._state = _State.DECRYPTING
+        self._state = State.DECRYPTING
         secret = cast(KeyPair, self._pair).secret
         return self._jobs.ask(
             Decrypt(self._terms.scheme, secret, bytes(message.body), self._terms.size), self._decrypted
         )
 
     def _hear_mean(self, message: Opened) -> list[SecretEffect]:
-        def check() -> str | None:
-            counted = self._counted(message.counted)
-            vector = message.vector
-            if not counted and not vector.size:
-                return None
-            if self._terms.keeper not in counted or len(counted) <= self._terms.least:
-                return f"counts {len(counted)} members, expected more than {self._terms.least} and the keeper"
-            if vector.dtype != np.float32 or vector.shape != (self._terms.size,) or not np.isfinite(vector).all():
-                return f"a vector {vector.shape} {vector.dtype}, expected finite float32 ({self._terms.size},)"
-            return None
-
-        self._judge(self._terms.keeper, message, check)
+        self._judge(self._terms.keeper, message)
         if not message.vector.size:
             return self._void("the keeper got no sum")
         return self._close(message.vector, self._counted(message.counted), None)
 
     def _counted(self, packed: bytes) -> tuple[PeerId, ...]:
-        counted = unpack_counted(self._terms.cell, packed)
-        if counted is None:
-            raise HomomorphicError("counts members that the cell does not have")
-        return counted
+        """The members of a set that was found to be one."""
+        return unpack_counted(self._terms.cell, packed) or ()
 
     # --- doing ----------------------------------------------------------------------------------------------------
 
     def _announce(self, result: object) -> list[SecretEffect]:
         self._pair = cast(KeyPair, result)
-        self._state = _State.AWAITING_TOTAL
+        self._state = State.AWAITING_TOTAL
         return self._say(self._said, RoundKey(self.number, b"", self._pair.public))
 
     def _encrypted(self, result: object) -> list[SecretEffect]:
         key = key_digest(cast(RoundKey, self._key).body)
         ciphertext = self._signed(Ciphertext(self.number, key, b"", cast(bytes, result)))
         if self._me == self._terms.relay:
-            self._state = _State.GATHERING
+            self._state = State.GATHERING
             self._own = ciphertext
             self._drop_strays()
             return []
-        self._state = _State.AWAITING_MEAN
+        self._state = State.AWAITING_MEAN
         self._exposed = True
         return self._say([self._terms.relay], ciphertext)
 
     def _add(self) -> list[SecretEffect]:
-        self._state = _State.ADDING
-        counted = {**self._ciphertexts, self._me: cast(Ciphertext, self._own)}
+        self._state = State.ADDING
+        counted = self._ciphertexts | ({} if self._own is None else {self._me: self._own})
         bodies = tuple(bytes(counted[peer].body) for peer in sorted(counted))
         job = Add(self._terms.scheme, bodies, self._terms.size)
         self._packed = pack_counted(self._terms.cell, counted)
@@ -332,15 +310,18 @@ class EncryptedRound:
         return self._jobs.ask(job, self._added)
 
     def _added(self, result: object) -> list[SecretEffect]:
-        self._state = _State.AWAITING_MEAN
+        self._state = State.AWAITING_MEAN
         self._exposed = True
         return self._say([self._terms.keeper], Total(self.number, self._packed, b"", cast(bytes, result)))
 
     def _decrypted(self, result: object) -> list[SecretEffect]:
         terms = self._terms
-        counted = (*self._counted(cast(Total, self._total).counted), self._me)
-        own = self._vector.astype(np.float64) * terms.weight(self._me)
-        mean = ((cast(Vector, result) + own) / terms.weight_of(counted)).astype(np.float32)
+        counted = self._counted(cast(Total, self._total).counted)
+        total = cast(Vector, result).astype(np.float64)
+        if self._encoded is not None:
+            counted = (*counted, self._me)
+            total += terms.scheme.decode(self._encoded)
+        mean = (total / (terms.weight * len(counted))).astype(np.float32)
         self._exposed = True
         opened = Opened(self.number, pack_counted(terms.cell, counted), b"", mean)
         return self._say(self._said, opened) + self._close(mean, tuple(sorted(counted)), None)
@@ -364,7 +345,7 @@ class EncryptedRound:
 
     def _close(self, mean: Vector | None, accepted: Sequence[PeerId], void: str | None) -> list[SecretEffect]:
         absent = set(self._terms.cell) - set(accepted) - {self._me} if mean is not None else set(self.awaited)
-        self._state = _State.CLOSED
+        self._state = State.CLOSED
         self._pair = self._total = None  # the secret key ends with the round
         self._ciphertexts.clear()
         self._jobs.forget()

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
 from consensus.errors import PlanError
 from consensus.messages import Vector
 from crypto.commitment import digest
+from crypto.field import Signed
 from crypto.homomorphic import MAX_MEMBERS, PUBLIC_KEY_BYTES, KeyPair, Scheme
 from crypto.identity import PeerId
 
@@ -27,8 +27,7 @@ class EncryptedTerms:
     size: int
     """d."""
     scheme: Scheme
-    weights: Mapping[PeerId, float] = field(default_factory=dict)
-    """Of each member, > 0, sum 1; empty: all the same. The mean is over the weights of those who came."""
+    """Its lattice, if it has one, is for updates as they are."""
     swarm: bytes = bytes(32)
     layout: bytes = bytes(32)
     epoch: int = 0
@@ -52,17 +51,14 @@ class EncryptedTerms:
                 "round >= 0, d >= 1 and a finite deadline > 0 are needed: "
                 f"{self.number}, {self.size}, {self.deadline_s}"
             )
-        weights = [self.weight(peer) for peer in self.cell]
-        if any(not 0 < weight <= 1 for weight in weights) or abs(math.fsum(weights) - 1) > 1e-9:
-            raise PlanError(f"weights of the members are > 0 and sum to 1, got {sorted(weights)}")
+        if self.scheme.fixed is not None and self.scheme.fixed.members < members:
+            room = self.scheme.fixed.members
+            raise PlanError(f"room for a sum of m = {members} is needed, the encoding has it for {room}")
 
-    def weight(self, peer: PeerId) -> float:
-        """Of `peer`; 0 where it has none."""
-        return self.weights.get(peer, 0.0) if self.weights else 1 / len(self.cell)
-
-    def weight_of(self, peers: Collection[PeerId]) -> float:
-        """Of all of `peers` together."""
-        return math.fsum(self.weight(peer) for peer in peers)
+    @property
+    def weight(self) -> float:
+        """What vectors are multiplied by before they are encrypted: without a lattice, so that no sum can wrap."""
+        return 1 / len(self.cell) if self.scheme.fixed is None else 1.0
 
     @property
     def max_body(self) -> int:
@@ -87,7 +83,7 @@ class EncryptedTerms:
         return digest(
             "grapevine encrypted round v1",
             self.swarm, self.layout, self.epoch, self.number, self.size, self.least, *self.scheme.description,
-            *self.cell, *(self.weight(peer).hex() for peer in self.cell),
+            *self.cell,
         )  # fmt: skip
 
 
@@ -108,13 +104,14 @@ class Encrypt:
 
     scheme: Scheme
     public: bytes
-    vector: Vector
+    vector: Vector = field(repr=False)
     weight: float
     seed: bytes = field(repr=False)
+    noise: Signed | None = field(default=None, repr=False)
 
     def run(self) -> bytes:
-        """The weighted vector, encrypted."""
-        return self.scheme.encrypt(self.public, self.vector, self.weight, self.seed)
+        """The weighted vector with its noise, encrypted."""
+        return self.scheme.encrypt(self.public, self.vector, self.weight, self.seed, self.noise)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -19,11 +19,11 @@ import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from consensus.base import Base
 from consensus.compute import Computed, SecretEffect, SecretEvent
 from consensus.coordinates import Places
 from consensus.effects import Close, Down, Heard, Outcome, Tick, Up, WakeAt
 from consensus.errors import RemoteFault
-from consensus.guarded_terms import Base
 from consensus.meeting import Common, Meeting
 from consensus.meeting_messages import BaseCopy, BaseWanted, Standing
 from consensus.messages import Contribution, Vector

@@ -24,7 +24,7 @@ class Stage(IntEnum):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Hello:
-    """The public keys of a member for this round, to all."""
+    """The public keys of a member for this round, to all; no bytes: it brings nothing, and is told the mean."""
 
     round: int
     signature: bytes

@@ -18,7 +18,6 @@ See `masked_terms` for who is trusted with what.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Collection
 from contextlib import suppress
 from typing import cast
@@ -28,7 +27,8 @@ import numpy as np
 from consensus.compute import Computed, Jobs, SecretEffect, SecretEvent
 from consensus.effects import Close, Down, Heard, Send, Tick, Up, WakeAt
 from consensus.encrypted_messages import pack_counted, unpack_counted
-from consensus.errors import RemoteFault
+from consensus.errors import PlanError, RemoteFault
+from consensus.masked_clock import Clock
 from consensus.masked_coordinator import Coordinator
 from consensus.masked_messages import (
     Dealt,
@@ -44,13 +44,14 @@ from consensus.masked_messages import (
 )
 from consensus.masked_opening import Opening, Part
 from consensus.masked_secrets import Secrets
-from consensus.masked_states import DECISIONS, RESCUE, WAVES, State
+from consensus.masked_states import State
 from consensus.masked_terms import Mask, MaskedTerms
 from consensus.masked_voice import Voice
 from consensus.messages import Vector
 from consensus.private_outcome import PrivateOutcome
 from consensus.signer import Signer
 from consensus.sum_outcome import sum_outcome
+from crypto.field import Signed
 from crypto.identity import PeerId
 from crypto.masks import MaskError
 
@@ -58,23 +59,33 @@ from crypto.masks import MaskError
 class MaskedRound:
     """The part of member `me` in one round, with its vector float32 (d,). `absent` are not waited for.
 
-    Raises `ValueError` for a vector that the encoding cannot carry.
+    `noise`, int32 (d,) in lattice units, is added after encoding. With `vector` None the member brings nothing: it
+    masks nothing and holds no shares, decides where it is its turn, and learns the mean. Raises PlanError for a member
+    that is none, and `ValueError` for a vector or noise that the encoding cannot carry.
     """
 
     def __init__(
-        self, me: PeerId, terms: MaskedTerms, vector: Vector, signer: Signer, absent: Collection[PeerId] = ()
+        self,
+        me: PeerId,
+        terms: MaskedTerms,
+        vector: Vector | None,
+        signer: Signer,
+        absent: Collection[PeerId] = (),
+        noise: Signed | None = None,
     ) -> None:
-        if me not in terms.cell or vector.shape != (terms.size,) or vector.dtype != np.float32:
+        if me not in terms.cell:
+            raise PlanError(f"round {terms.number}: {me} is not in the cell")
+        if vector is not None and (vector.shape != (terms.size,) or vector.dtype != np.float32):
             shape = f"{vector.dtype} {vector.shape}"
             raise ValueError(f"round {terms.number}: {me} has {shape}, not float32 ({terms.size},)")
         self.number = terms.number
         self.outcome: PrivateOutcome | None = None
         self._me, self._terms, self._signer = me, terms, signer
-        self._words = terms.encode(me, vector, signer.randbytes(32))
-        self._secrets = Secrets(me, terms, signer.randbytes)
+        self._words = None if vector is None else terms.encode(vector, noise, signer.randbytes(32))
+        self._secrets = Secrets(me, terms, signer.randbytes, brings=vector is not None)
         self._opening = Opening(me, terms)
         self._state = State.NEW
-        self._started_at = math.nan
+        self._clock = Clock(terms.deadline_s)
         self._away = set(absent)
         self._culprits: dict[PeerId, str] = {}
         self._others = tuple(peer for peer in terms.cell if peer != me)
@@ -84,7 +95,6 @@ class MaskedRound:
         self._early: list[tuple[PeerId, MaskedMessage]] = []
         """What was about a decision that we had not heard."""
         self._exposed = False
-        self._wave = 0
         self._last_call = False
 
     @property
@@ -92,7 +102,7 @@ class MaskedRound:
         """Whom the present state waits for, sorted."""
         match self._state:
             case State.HELLO:
-                awaited = set(self._others) - self._secrets.publics.keys()
+                awaited = set(self._others) - self._secrets.publics.keys() - self._secrets.idle
             case State.DEALING:
                 awaited = self._secrets.publics.keys() - self._secrets.boxes.keys() - {self._me}
             case State.FRAGMENTS:
@@ -110,8 +120,9 @@ class MaskedRound:
         """Begin; `now` in seconds on the clock that `receive` will show. Raises `RuntimeError` the second time."""
         if self._state is not State.NEW:
             raise RuntimeError(f"round {self.number} was started before")
-        self._state, self._started_at = State.HELLO, now
-        effects = self._voice.say(self._others, Hello(self.number, b"", self._secrets.publics[self._me]))
+        self._state = State.HELLO
+        self._clock.start(now)
+        effects = self._voice.say(self._others, Hello(self.number, b"", self._secrets.publics.get(self._me, b"")))
         return [*effects, *self._advance(now), *self._alarm()]
 
     def receive(self, event: SecretEvent, now: float) -> list[SecretEffect]:
@@ -140,29 +151,17 @@ class MaskedRound:
 
     # --- time -----------------------------------------------------------------------------------------------------
 
-    def _at(self, waves: int) -> float:
-        return self._started_at + waves * self._terms.deadline_s
-
     def _alarm(self) -> list[SecretEffect]:
-        """The next moment at which time alone changes something, if it is another than before."""
-        if self._state is State.CLOSED:
-            return []
-        wave = WAVES[self._state]
-        if self._me == self._terms.coordinator and self._state in (State.ROSTER, State.ACCEPTING):
-            wave = DECISIONS[self._coordinator.stage]
-        if self._state is State.OPENING and not self._last_call:
-            wave = RESCUE
-        if wave == self._wave:
-            return []
-        self._wave = wave
-        return [WakeAt(self._at(wave))]
+        decides = self._coordinator.stage if self._me == self._terms.coordinator else None
+        at = self._clock.alarm(self._state, decides, rescued=self._last_call)
+        return [] if at is None else [WakeAt(at)]
 
     def _advance(self, now: float) -> list[SecretEffect]:
         """Leave states whose wait is over, one after another."""
         effects: list[SecretEffect] = []
         while self._state is not State.CLOSED:
             before = self._state
-            effects += self._step(now, late=now >= self._at(WAVES[before]))
+            effects += self._step(now, late=self._clock.late(before, now))
             if self._state is before:
                 break
         return effects
@@ -292,6 +291,9 @@ class MaskedRound:
         return self._opening.senders(self._roster.index(self._me))
 
     def _deal(self) -> list[SecretEffect]:
+        if self._words is None:
+            self._state = State.ROSTER
+            return []
         self._state = State.DEALING
         boxes = self._secrets.deal().items()
         return [send for peer, box in boxes for send in self._voice.say([peer], Dealt(self.number, box))]
@@ -312,7 +314,7 @@ class MaskedRound:
     def _decide(self, now: float) -> list[SecretEffect]:
         """As coordinator: all have reported that can, or time is up."""
         stage = self._coordinator.stage
-        known, due = set(self._roster or self._secrets.publics), now >= self._at(DECISIONS[stage])
+        known, due = set(self._roster or self._secrets.publics), self._clock.decides(stage, now)
         members = self._coordinator.decide(known, known - self._away - self._culprits.keys(), due=due)
         if members is None:
             return []
@@ -322,7 +324,7 @@ class MaskedRound:
         return effects
 
     def _mask(self) -> list[SecretEffect]:
-        if self._me not in self._roster:
+        if self._words is None or self._me not in self._roster:
             self._state = State.ACCEPTING  # no part of the sum, and yet the mean is for us too
             return []
         if not set(self._roster) <= set(self._secrets.held):
@@ -360,12 +362,12 @@ class MaskedRound:
         opening, lost = self._opening, set[PeerId]()
         effects: list[SecretEffect] = []
         # Whose owner is gone, or has had its time, is left to the next; with what it was sent, and ours.
-        gone = set(opening.roster) if now >= self._at(RESCUE) else self._away | self._culprits.keys()
+        gone = set(opening.roster) if self._clock.rescues(now) else self._away | self._culprits.keys()
         for fragment in opening.leave(gone):
             lost |= {self._roster[fragment]} & gone
             if self._me in self._counted:
                 effects += self._send_fragment(fragment, opening.taker(fragment))
-        if now >= self._at(RESCUE) and not self._last_call:  # of all: they may have it by now
+        if self._clock.rescues(now) and not self._last_call:  # of all: they may have it by now
             self._last_call, lost = True, {self._roster[fragment] for fragment in opening.missing}
         if lost:
             effects += self._voice.say(self._others, Lacking(self.number, pack_counted(self._terms.cell, lost), b""))

@@ -12,21 +12,30 @@ from crypto.masks import MaskError, MaskKeys, agree, open_shares, seal_shares, s
 class Secrets:
     """The own keys, and the shares that are held of those of others."""
 
-    def __init__(self, me: PeerId, terms: MaskedTerms, randbytes: Callable[[int], bytes]) -> None:
+    def __init__(
+        self, me: PeerId, terms: MaskedTerms, randbytes: Callable[[int], bytes], *, brings: bool = True
+    ) -> None:
         self._me, self._terms, self._randbytes = me, terms, randbytes
         self._keys = MaskKeys.generate(randbytes)
         self._held: dict[PeerId, tuple[bytes, bytes]] = {}
         self._revealed = False
         self.boxes: dict[PeerId, bytes] = {}
         """What was dealt to us, as it came."""
-        self.publics: dict[PeerId, bytes] = {me: self._keys.public}
-        """The public keys of all who have said hello."""
+        self.publics: dict[PeerId, bytes] = {me: self._keys.public} if brings else {}
+        """The public keys of all who have said hello and bring something."""
+        self.idle: set[PeerId] = set() if brings else {me}
+        """Who has said hello, and brings nothing."""
 
     def meet(self, peer: PeerId, public: bytes, *, late: bool) -> None:
-        """Keep the public keys of `peer`, unless they come too late for shares to be dealt.
+        """Keep the public keys of `peer`, unless they come too late for shares to be dealt; none: it brings nothing.
 
-        Raises MaskError for keys with which we cannot agree on anything, or that differ from those before.
+        Raises MaskError for keys with which we cannot agree on anything, or that differ from what it said before.
         """
+        if (peer in self.idle) if public else (peer in self.publics):
+            raise MaskError("brings something and nothing")
+        if not public:
+            self.idle.add(peer)
+            return
         boxes, masks, _ = split(public)
         agree(self._keys.boxes, boxes, "box", self._terms.context)
         agree(self._keys.masks, masks, "mask", self._terms.context)

@@ -19,9 +19,11 @@ from consensus.encrypted_messages import COUNTED_BYTES
 from consensus.errors import PlanError
 from consensus.messages import Vector
 from crypto.commitment import digest
+from crypto.field import Signed
 from crypto.field import Vector as Words
 from crypto.fixedpoint import FixedPoint
 from crypto.identity import PeerId
+from crypto.lattice import lattice_points
 from crypto.masks import (
     PUBLIC_BYTES,
     SHARE_BYTES,
@@ -49,11 +51,11 @@ class MaskedTerms:
     size: int
     """d."""
     fixed: FixedPoint
-    """How vectors are written; a member of more than average weight is clipped the sooner."""
+    """How vectors are written."""
     tolerated: int
     """t: colluders that learn the sum and nothing else."""
-    weights: Mapping[PeerId, float] = field(default_factory=dict)
-    """Of each member, > 0, sum 1; empty: all the same. The mean is over the weights of those who count."""
+    least_honest: int = 2
+    """h: the sum holds at least this many updates beside those of t colluders."""
     swarm: bytes = bytes(32)
     layout: bytes = bytes(32)
     epoch: int = 0
@@ -64,10 +66,10 @@ class MaskedTerms:
         members = len(self.cell)
         if list(self.cell) != sorted(set(self.cell)) or not 3 <= members <= MAX_MEMBERS:
             raise PlanError(f"a masked round needs a sorted roster of 3 to {MAX_MEMBERS}, got {members}")
-        if self.tolerated < 0 or self.least > members:
+        if self.tolerated < 0 or self.least_honest < 2 or self.least > members:
             raise PlanError(
-                "floor((m + t) / 2) + 1 <= m and t + 2 <= m are needed, for no two sets of members to see both kinds "
-                f"of shares: m={members}, t={self.tolerated}"
+                "floor((m + t) / 2) + 1 <= m and t + h <= m, h >= 2, are needed, for no two sets of members to see "
+                f"both kinds of shares: m={members}, t={self.tolerated}, h={self.least_honest}"
             )
         if self.number < 0 or self.size < members or not 0 < self.deadline_s < math.inf:
             raise PlanError(
@@ -76,9 +78,6 @@ class MaskedTerms:
             )
         if self.fixed.members < members:
             raise PlanError(f"room for a sum of m = {members} is needed, the encoding has it for {self.fixed.members}")
-        weights = [self.weight(peer) for peer in self.cell]
-        if any(not 0 < weight <= 1 for weight in weights) or abs(math.fsum(weights) - 1) > 1e-9:
-            raise PlanError(f"weights of the members are > 0 and sum to 1, got {sorted(weights)}")
 
     @property
     def threshold(self) -> int:
@@ -90,8 +89,8 @@ class MaskedTerms:
 
     @property
     def least(self) -> int:
-        """Fewest members that count: enough to reveal, and two more than collude."""
-        return max(self.threshold, self.tolerated + 2)
+        """Fewest members that count: enough to reveal, and h more than collude."""
+        return max(self.threshold, self.tolerated + self.least_honest)
 
     @property
     def max_body(self) -> int:
@@ -103,20 +102,13 @@ class MaskedTerms:
         """Whose turn it is to say who counts."""
         return self.cell[self.number % len(self.cell)]
 
-    def weight(self, peer: PeerId) -> float:
-        """Of `peer`; 0 where it has none."""
-        return self.weights.get(peer, 0.0) if self.weights else 1 / len(self.cell)
-
-    def encode(self, me: PeerId, vector: Vector, seed: bytes) -> Words:
-        """The words (d,) of a member's weighted vector. Raises `FixedPointError` for one that has none."""
-        factor = np.float32(self.weight(me) * len(self.cell))
-        return to_words(self.fixed.encode(vector * factor, Stream(seed, "masked rounding")))
+    def encode(self, vector: Vector, noise: Signed | None, seed: bytes) -> Words:
+        """The words (d,) of a member's vector with its noise. Raises `FixedPointError` for one that has none."""
+        return to_words(lattice_points(self.fixed, vector, noise, Stream(seed, "masked rounding")))
 
     def decode(self, total: Words, counted: Collection[PeerId]) -> Vector:
         """The mean float32 (d,) of those `counted`, from the sum of their words."""
-        weight = math.fsum(self.weight(peer) for peer in counted) * len(self.cell)
-        mean: Vector = (total.view(np.int32) / (self.fixed.scale * weight)).astype(np.float32)
-        return mean
+        return self.fixed.decode(total.view(np.int32), len(counted))
 
     def edges(self, fragments: int) -> list[tuple[int, int]]:
         """Where each of so many fragments begins and ends."""
@@ -128,9 +120,9 @@ class MaskedTerms:
         fixed = self.fixed
         return digest(
             "grapevine masked round v1",
-            self.swarm, self.layout, self.epoch, self.number, self.size, self.tolerated,
+            self.swarm, self.layout, self.epoch, self.number, self.size, self.tolerated, self.least_honest,
             fixed.scale.hex(), fixed.clip.hex(), fixed.members, fixed.noise,
-            *self.cell, *(self.weight(peer).hex() for peer in self.cell),
+            *self.cell,
         )  # fmt: skip
 
 

@@ -24,8 +24,8 @@ from collections import Counter
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
+from consensus.base import Base
 from consensus.effects import Send
-from consensus.guarded_terms import Base
 from consensus.meeting_messages import BaseCopy, BaseWanted, MeetingMessage, Standing
 from consensus.private_messages import BodyError
 from consensus.rules import Rule

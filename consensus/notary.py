@@ -24,6 +24,9 @@ class Notary:
     context: bytes
     sign: Callable[[bytes], bytes]
     verify: Verify
+    direct: frozenset[int] = frozenset()
+    """Members whose messages come over a channel that proves who speaks: what they say counts at once, and that they
+    signed it is checked when it is to be shown to others."""
 
     def item(self, stage: Stage, body: Body) -> Item:
         """Our item of a stage."""

@@ -3,26 +3,19 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from enum import IntEnum
 
 import numpy as np
 
+from consensus.private_boxes import Box, BoxPlan, Incoming, Malformed, taken
 from consensus.private_messages import Body, BodyError, Sealed, Stage
-from consensus.private_supply import (
-    Dealt,
-    Entry,
-    Malformed,
-    open_proof_box,
-    open_share_box,
-    signed_leaf,
-    unpack_share_box,
-)
+from consensus.private_supply import Dealt, Entry, open_proof_box, proof_box_bytes
 from consensus.private_terms import PrivateTerms
 from crypto.commitment import Leaf
-from crypto.field import FieldError, Vector
-from crypto.norm_proof import Checker, MaskShares, Scalars
-from crypto.sealing import Box, ChannelKey, SealingError
+from crypto.field import FieldError
+from crypto.norm_proof import Checker, Scalars
+from crypto.sealing import ChannelKey
 
 _WORD = np.dtype("<u4")
 
@@ -40,19 +33,13 @@ class Status(IntEnum):
 class PrivateHolder:
     """Keeps the boxes of one round."""
 
-    def __init__(
-        self, terms: PrivateTerms, me: int, channel_key: ChannelKey, verify: Callable[[int, bytes, bytes], bool]
-    ) -> None:
-        """`verify` takes a member, a statement and its signature."""
+    def __init__(self, terms: PrivateTerms, me: int, channel_key: ChannelKey) -> None:
         self.me = me
         self._terms = terms
         self._channel_key = channel_key
-        self._verify = verify
         self._leaves: Mapping[int, Sequence[Leaf]] | None = None
         self._digests: Mapping[int, Sequence[bytes]] | None = None
-        self._boxes: dict[int, Leaf] = {}
-        self._keys: dict[int, bytes] = {}
-        self._opened: dict[int, tuple[Vector, MaskShares]] = {}
+        self._boxes: dict[int, Incoming] = {}
         self._proof_boxes: dict[int, Body] = {}
         self._dealt: dict[int, Dealt] = {}
 
@@ -61,23 +48,44 @@ class PrivateHolder:
         self._dealt[self.me] = dealt
 
     def hear(self, dealer: int, sealed: Sealed) -> str | None:
-        """Take a box of `dealer`; gives what is wrong with it where an honest dealer would not have sent it."""
-        if dealer in self._dealt:
+        """Take a block of a box of `dealer`; gives what is wrong with it where an honest dealer would not have sent it.
+
+        What lies here of a dealer is at most what an honest one sends: sizes are known beforehand.
+        """
+        if dealer in self._dealt or dealer == self.me:
             return None
+        wrong = None
         if sealed.stage == Stage.PROVE:
+            if len(sealed.body) != proof_box_bytes(self._terms) or sealed.block:
+                return "sends a box of bits that cannot be one"
             self._proof_boxes.setdefault(dealer, sealed.body)
-        elif sealed.stage == Stage.COMMIT and dealer not in self._boxes:
-            try:
-                box = unpack_share_box(sealed.body, self._terms.bulk)
-            except BodyError as error:
-                return f"sends a box that cannot be read: {error}"
-            leaf = signed_leaf(self._terms, dealer, self.me, box, self._verify)
-            if leaf is None:
-                return "sends a box that it did not sign"
-            self._boxes[dealer] = leaf
-            self._open(dealer, box)
+        elif sealed.stage == Stage.COMMIT:
+            box = self._boxes.get(dealer)
+            if box is None:
+                box = self._boxes[dealer] = Incoming(BoxPlan(self._terms, dealer, self.me), self._channel_key)
+            if box.complete:
+                return None
+            wrong = box.hear(sealed.block, sealed.body)
         self._match(dealer)
-        return None
+        return wrong
+
+    def asks(self, dealer: int) -> int | None:
+        """From which block on `dealer` may go on with the box of the share, where it is time to say so."""
+        return self._boxes[dealer].asks() if dealer in self._boxes else None
+
+    def next_block(self, dealer: int) -> int:
+        """The first block that we lack of the box of the share."""
+        return self._boxes[dealer].next if dealer in self._boxes else 0
+
+    def partial(self) -> set[int]:
+        """Dealers whose box of the share came in part."""
+        return {dealer for dealer, box in self._boxes.items() if not box.complete}
+
+    def forget(self) -> None:
+        """Let go of all boxes and shares."""
+        self._boxes.clear()
+        self._proof_boxes.clear()
+        self._dealt.clear()
 
     def fix_leaves(self, leaves: Mapping[int, Sequence[Leaf]]) -> None:
         """All agreed on these leaves, by dealer: boxes that are not under them are forgotten."""
@@ -95,7 +103,7 @@ class PrivateHolder:
         """What we have of a dealer, once leaves and digests are fixed."""
         if dealer in self._dealt:
             return Status.FINE
-        both = dealer in self._boxes and dealer in self._proof_boxes
+        both = self.has_share(dealer) and dealer in self._proof_boxes
         return Status.UNUSABLE if both else Status.LACKS
 
     def statuses(self, dealers: Collection[int]) -> bytes:
@@ -103,8 +111,8 @@ class PrivateHolder:
         return bytes(self.status(d) if d in dealers else 0 for d in range(self._terms.packing.members))
 
     def has_share(self, dealer: int) -> bool:
-        """Whether the box of the share came."""
-        return dealer in self._boxes or dealer in self._dealt
+        """Whether the box of the share came, all of it."""
+        return dealer in self._dealt or (dealer in self._boxes and self._boxes[dealer].complete)
 
     def dealt(self, dealers: Collection[int]) -> dict[int, Dealt]:
         """What we have of these dealers."""
@@ -114,39 +122,32 @@ class PrivateHolder:
         """Take what `dealer` published for us."""
         if dealer in self._dealt:
             return
-        self._boxes[dealer] = box.leaf
+        self._boxes[dealer] = taken(BoxPlan(self._terms, dealer, self.me), self._channel_key, box, entry.key)
         self._proof_boxes[dealer] = entry.proof_box
-        self._open(dealer, box, entry.key)
         self._match(dealer)
-
-    def _open(self, dealer: int, box: Box, key: bytes | None = None) -> None:
-        context = self._terms.box(dealer, self.me, "share").encode()
-        try:
-            self._keys[dealer] = self._channel_key.unwrap(box.wrapped, context) if key is None else key
-            self._opened[dealer] = open_share_box(self._terms, dealer, self.me, box, self._keys[dealer])
-        except (SealingError, Malformed):
-            self._opened.pop(dealer, None)  # its status says so
 
     def _match(self, dealer: int) -> None:
         """Forget what is not under the commitments, and open the bits when all is there."""
-        if self._leaves is not None and dealer in self._boxes:
+        box = self._boxes.get(dealer)
+        if self._leaves is not None and box is not None and box.complete:
             leaves = self._leaves.get(dealer)
-            if leaves is None or self._boxes[dealer] != leaves[self.me]:
-                for kept in (self._boxes, self._keys, self._opened):
-                    kept.pop(dealer, None)
+            if leaves is None or box.leaf != leaves[self.me]:
+                del self._boxes[dealer]
+                box = None
         if self._digests is None or self._leaves is None or dealer in self._dealt:
             return
         sealed, digests = self._proof_boxes.get(dealer), self._digests.get(dealer)
         if sealed is not None and (digests is None or hashlib.sha256(sealed).digest() != digests[self.me]):
             del self._proof_boxes[dealer]
             return
-        if sealed is None or dealer not in self._opened:
+        if sealed is None or box is None or not box.complete or box.contents is None or box.key is None:
             return
         try:
-            bits = open_proof_box(self._terms, dealer, self.me, sealed, self._keys[dealer])
+            bits = open_proof_box(self._terms, dealer, self.me, sealed, box.key)
         except Malformed:
             return
-        self._dealt[dealer] = Dealt(*self._opened.pop(dealer), bits)
+        self._dealt[dealer] = Dealt(*box.contents, bits)
+        del self._boxes[dealer]
 
 
 def pack_scalars(terms: PrivateTerms, scalars: Mapping[int, Scalars]) -> bytes:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import TypeAlias
 
@@ -68,11 +68,12 @@ class PortionKind(IntEnum):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Sealed:
-    """A dealer's box for the receiver: of shares (stage COMMIT) or of bits (stage PROVE)."""
+    """A block of a dealer's box for the receiver: of a share (stage COMMIT), or of bits (stage PROVE, in one block)."""
 
     round: int
     stage: int
     body: Body
+    block: int = 0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -111,11 +112,14 @@ class Bundle:
 
 @dataclass(frozen=True, slots=True)
 class Fetch:
-    """Send me what I lack of a stage; `part` is the owner of a portion, where the stage is CHECK."""
+    """Send me what I lack of a stage; `part` is the owner of a portion, where the stage is CHECK, and says which boxes
+    where it is PROVE: of that of a share I have all blocks before `block`.
+    """
 
     round: int
     stage: int
     part: int
+    block: int = 0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -153,6 +157,10 @@ class Reader:
         packing = struct.Struct(">" + layout)
         return packing.unpack(self.take(packing.size))
 
+    def rest(self) -> memoryview:
+        """All that is left, without a copy."""
+        return self.take(len(self._body))
+
     def end(self) -> None:
         """Raise BodyError unless everything was read."""
         if self._body:
@@ -166,13 +174,16 @@ class Held:
     items: Mapping[int, Item]
     lock: int = -1
     value: bytes = NIL
-    signatures: Mapping[int, bytes] = ()  # type: ignore[assignment]
+    signatures: Mapping[int, bytes] = field(default_factory=dict)
+    first: Mapping[int, tuple[bytes, bytes]] = field(default_factory=dict)
+    """What members voted for in view 0, NIL for nothing, and their signatures under it."""
 
     def pack(self) -> bytes:
         """The body."""
-        signatures = dict(self.signatures)
-        parts: list[Body] = [struct.pack(">i32sH", self.lock, self.value, len(signatures))]
-        parts += [struct.pack(">H64s", author, signature) for author, signature in sorted(signatures.items())]
+        parts: list[Body] = [struct.pack(">i32sH", self.lock, self.value, len(self.signatures))]
+        parts += [struct.pack(">H64s", author, signature) for author, signature in sorted(self.signatures.items())]
+        parts.append(struct.pack(">H", len(self.first)))
+        parts += [struct.pack(">H32s64s", author, *said) for author, said in sorted(self.first.items())]
         parts.append(struct.pack(">H", len(self.items)))
         for author, item in sorted(self.items.items()):
             parts += [struct.pack(">H64sI", author, item.signature, len(item.body)), item.body]
@@ -189,6 +200,11 @@ class Held:
             (author,) = reader.numbers("H")
             _in_order(signatures, author)
             signatures[author] = bytes(reader.take(SIGNATURE_BYTES))
+        first: dict[int, tuple[bytes, bytes]] = {}
+        for _ in range(reader.numbers("H")[0]):
+            (author,) = reader.numbers("H")
+            _in_order(first, author)
+            first[author] = bytes(reader.take(VALUE_BYTES)), bytes(reader.take(SIGNATURE_BYTES))
         items: dict[int, Item] = {}
         for _ in range(reader.numbers("H")[0]):
             (author,) = reader.numbers("H")
@@ -197,7 +213,7 @@ class Held:
             payload = reader.take(reader.numbers("I")[0])
             items[author] = Item(bundle.round, bundle.stage, author, signature, payload)
         reader.end()
-        return cls(items, lock, value, signatures)
+        return cls(items, lock, value, signatures, first)
 
 
 def _in_order(known: Mapping[int, object], author: int) -> None:

@@ -2,12 +2,19 @@
 
 The columns of the sum are cut into one run an owner. A holder sends run o of its share of the sum to owner o, signed;
 the owner decodes it and sends it to all, signed. Then each member signs, for every run it was sent, that run's digest
-and four random combinations of the same columns of its own share. The coefficients are drawn from the digest of the run
-(after Fiat and Shamir): a wrong run passes with probability p⁻⁴ < 2⁻¹²³, so that an owner that tries many wrong runs
-gains nothing. The combinations of the holders are decoded and compared with those of the run. Who misses a run, or has
-one that fails, fetches the holders' shares of it and decodes for itself.
+and four random combinations of the same columns of its own share. The coefficients (coin 3) are drawn from the digest
+of the run, after Fiat and Shamir. The combinations of the holders are decoded and compared with those of the run. Who
+misses a run, or has one that fails, fetches the holders' shares of it and decodes for itself.
 
 A member opens once a round: its statements are about the decision that fixed the accepted set, which is unique.
+
+**Can an owner grind coin 3?** It may try as many wrong runs as it can hash, and send the one that passes. The right
+run is fixed by then: boxes were committed to before coins 1 and 2, the accepted set is decided. A wrong run differs
+from it in some slot by a vector that is not 0, and passes if four uniform combinations of that are 0: with probability
+p⁻⁴ < 2⁻¹²³ a try (SHA-256 taken for a random oracle, AES for a random function). After 2⁶⁴ tries that is 2⁻⁵⁹. The
+decision is part of the digest, so tries of one round are of no use in another; and a holder that knows the coin when
+it answers is one of the e whose answers are corrected whatever they are. Two combinations, p⁻² a try, could be ground;
+a coin that all toss together would cost two more waves.
 """
 
 from __future__ import annotations

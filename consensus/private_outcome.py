@@ -81,4 +81,9 @@ class PrivateOutcome:
     certificate: tuple[tuple[PeerId, bytes], ...]
     """Signatures of members under the digest of the sum."""
     certified: bool
-    """Whether those are of a quorum: whoever trusts m, b and the roster needs no more."""
+    """Whether those are of Q = ⌊(m + b) / 2⌋ + 1 members, b = max(t, e).
+
+    Of Q signatures at least Q − b ≥ 1 are of honest members, which opened this sum themselves; no two sums of one round
+    are both certified, for any two quorums share an honest member, which signs once. More than that, say m − e, cannot
+    be waited for: with f absentees, m − e − f honest members are sure to sign. Q is at most that (`PrivateTerms`).
+    """

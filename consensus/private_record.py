@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Collection, Mapping
 
 from consensus.dispute import Committed, Docket, Settled, complaints, contradicts, convict, examine, settle
 from consensus.notary import value_of
@@ -18,10 +18,8 @@ from crypto.sketch import Sketch
 class Record:
     """The same on all honest members that have decided as many stages. Members are places in the roster."""
 
-    def __init__(self, terms: PrivateTerms, verify: Callable[[int, bytes, bytes], bool]) -> None:
-        """`verify` takes a member, a statement and its signature."""
+    def __init__(self, terms: PrivateTerms) -> None:
         self._terms = terms
-        self._verify = verify
         self._nonce_commitments: dict[int, tuple[bytes, bytes]] = {}
         self._published: dict[int, dict[int, Scalars]] = {}
         self._scalars: Mapping[int, Item] = {}
@@ -97,7 +95,7 @@ class Record:
         """Whether `answer`, our own item of DISPUTE, publishes no share but those of holders that lied about us."""
         if self.checker is None:
             raise RuntimeError("a dispute before coin 2")
-        committed = Committed(self.leaves, self.digests, self._verify)
+        committed = Committed(self.leaves, self.digests)
         settled = settle(self._terms, {dealer: self.docket[dealer]}, {dealer: unpack_entries(answer)}, committed)
         return contradicts(settled, self.checker, self._published) == self.docket[dealer].keys()
 
@@ -131,7 +129,7 @@ class Record:
 
     def _settle(self, items: Mapping[int, Item]) -> Settled:
         published: dict[int, Mapping[int, Entry]] = {a: unpack_entries(item.body) for a, item in items.items()}
-        return settle(self._terms, self.docket, published, Committed(self.leaves, self.digests, self._verify))
+        return settle(self._terms, self.docket, published, Committed(self.leaves, self.digests))
 
     # --- what may be in a bundle ----------------------------------------------------------------------------------
 

@@ -27,8 +27,9 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 
 from consensus.agreement import Agreement, Outgoing
+from consensus.compute import SecretEffect, SecretEvent
 from consensus.dispute import Settled, proof_of
-from consensus.effects import Close, Down, Effect, Event, Heard, Send, Up, WakeAt
+from consensus.effects import Close, Down, Heard, Send, Up, WakeAt
 from consensus.messages import Vector
 from consensus.notary import Notary, Verify
 from consensus.private_dealer import PROOF_BOX, SHARE_BOX, PrivateDealer, Randbytes
@@ -37,6 +38,7 @@ from consensus.private_messages import Body, Bundle, Fetch, Item, Portion, Seale
 from consensus.private_opening import Opening
 from consensus.private_outcome import Culprits, Patience, PrivateOutcome
 from consensus.private_record import Record, no_leaves, promise
+from consensus.private_sizes import Sizes
 from consensus.private_supply import Dealt
 from consensus.private_terms import PrivateTerms
 from crypto import identity
@@ -53,8 +55,9 @@ class PrivateRound:
     """Averages `update` with the other members of `terms.cell`.
 
     `update` is float32 (d,), `noise` int32 (d,) in lattice units; `sign` is that of our identity. With `update` None we
-    deal nothing: we hold, vote and open, and learn the mean. `absent` are not waited for. Raises PlanError if we are no
-    member, FixedPointError for an update that is not finite.
+    deal nothing: we hold, vote and open, and learn the mean. `absent` are not waited for. With `key_is_new`
+    others may still seal to a key that we had before. Raises PlanError if we are no member, FixedPointError for an
+    update that is not finite.
     """
 
     def __init__(
@@ -69,6 +72,7 @@ class PrivateRound:
         verify: Verify = identity.verify,
         noise: Signed | None = None,
         absent: Collection[PeerId] = (),
+        key_is_new: bool = False,
     ) -> None:
         self.number = terms.number
         self.outcome: PrivateOutcome | None = None
@@ -80,11 +84,13 @@ class PrivateRound:
         self._nonces = {stage: randbytes(NONCE_BYTES) for stage in (Stage.NONCE_1, Stage.NONCE_2)}
         self._dealer: PrivateDealer | None = None
         if update is not None:
-            self._dealer = PrivateDealer(terms, self._me, sign, randbytes, update=update, noise=noise)
-        self._holder = PrivateHolder(terms, self._me, channel_key, self._verified)
+            self._dealer = PrivateDealer(terms, self._me, randbytes, update=update, noise=noise)
+        self._key_is_new = key_is_new
+        self._holder = PrivateHolder(terms, self._me, channel_key)
         self._culprits = Culprits(terms.cell, self._me)
+        tardy: set[int] = set()
         self._agreements = {
-            stage: Agreement(self._notary, stage, terms.quorum, terms.first_leader(stage), self._culprits.name)
+            stage: Agreement(self._notary, stage, terms.quorum, terms.first_leader(stage), self._culprits.name, tardy)
             for stage in Stage
             if stage <= Stage.DISPUTE
         }
@@ -93,8 +99,9 @@ class PrivateRound:
         self._retry_at = math.inf
         self._away = {self._index[peer] for peer in absent if peer in self._index}
         self._patience = Patience(terms.packing.members)
+        self._sizes = Sizes(terms)
         self._early: list[tuple[int, Item | Portion]] = []
-        self._record = Record(terms, self._verified)
+        self._record = Record(terms)
         self._opening: Opening | None = None
         self._void: str | None = None
         self._out: list[Outgoing] = []
@@ -111,20 +118,16 @@ class PrivateRound:
 
     # --- the outside ----------------------------------------------------------------------------------------------
 
-    def start(self, now: float) -> list[Effect]:
+    def start(self, now: float) -> list[SecretEffect]:
         """Begin; `now` in seconds on the clock that `receive` will show. Raises `RuntimeError` the second time."""
         if self._stage is not None:
             raise RuntimeError(f"private round {self.number} was started before")
-        leaves = no_leaves(self._terms)
-        if self._dealer is not None:
-            self._out += [(holder, box) for holder, box in self._dealer.boxes.items()]
-            leaves = b"".join(leaf.ciphertext_digest + leaf.key_commitment for leaf in self._dealer.leaves)
-        promises = [promise(self._terms, stage, self._me, nonce) for stage, nonce in self._nonces.items()]
-        everyone = range(self._terms.packing.members)
-        self._enter(Stage.COMMIT, now, leaves + b"".join(promises), everyone, self._terms.least_heard)
+        self._stage = Stage.COMMIT
+        self._gather_until = now + self._terms.deadline_s
+        self._retry_at = now + self._terms.deadline_s / 4
         return self._progress(now)
 
-    def receive(self, event: Event, now: float) -> list[Effect]:
+    def receive(self, event: SecretEvent, now: float) -> list[SecretEffect]:
         """What to do about `event`; before `start` it only listens.
 
         Never raises for what a peer did: culprits are in the outcome.
@@ -157,19 +160,27 @@ class PrivateRound:
             return
         if self.outcome is not None:
             return
+        if not self._sizes.fits(message):
+            self._culprits.name(peer, f"sends a {type(message).__name__} larger than any that an honest member sends")
+            return
         self._away.discard(peer)
         match message:
             case Sealed():
-                if (wrong := self._holder.hear(peer, message)) is not None:
-                    self._culprits.name(peer, wrong)
+                self._hear_box(peer, message)
             case Item(stage=Stage.CHECK | Stage.CERTIFY) | Portion():
                 self._hear_opening(peer, message)
             case Item() if message.stage in self._agreements:
                 self._agreements[Stage(message.stage)].hear_item(peer, message)
             case Vote() if message.stage in self._agreements:
-                self._agreements[Stage(message.stage)].hear_vote(peer, message)
+                self._out += self._agreements[Stage(message.stage)].hear_vote(peer, message)
             case Bundle() if message.stage in self._agreements:
                 self._agreements[Stage(message.stage)].hear_bundle(peer, message)
+
+    def _hear_box(self, peer: int, sealed: Sealed) -> None:
+        if (wrong := self._holder.hear(peer, sealed)) is not None:
+            self._culprits.name(peer, wrong)
+        if (block := self._holder.asks(peer)) is not None:
+            self._out.append((peer, Fetch(self.number, Stage.PROVE, SHARE_BOX, block)))
 
     def _hear_opening(self, peer: int, message: Item | Portion) -> None:
         if self._opening is None:
@@ -181,6 +192,9 @@ class PrivateRound:
             self._opening.hear_item(peer, message)
 
     def _answer(self, peer: int, fetch: Fetch) -> None:
+        if self._dealer is not None and fetch.stage == Stage.PROVE and fetch.part and self._dealer.goes_on(peer, fetch):
+            self._out += self._dealer.answer(peer, fetch)
+            return
         if not self._patience.lasts(peer, fetch):
             return
         if fetch.stage in (Stage.CHECK, Stage.CERTIFY):
@@ -189,11 +203,11 @@ class PrivateRound:
         elif fetch.stage in self._agreements and fetch.part == 0:
             self._out += self._agreements[Stage(fetch.stage)].answer(peer)
         elif self._dealer is not None:
-            self._out += [(peer, box) for box in self._dealer.boxes_of(peer, fetch.part)]
+            self._out += self._dealer.answer(peer, fetch)
 
     # --- progress -------------------------------------------------------------------------------------------------
 
-    def _progress(self, now: float) -> list[Effect]:
+    def _progress(self, now: float) -> list[SecretEffect]:
         while self.outcome is None and self._stage is not None and self._move(now):
             self._retry_at = now + self._terms.deadline_s / 4
         if self.outcome is None and now >= self._retry_at:
@@ -211,6 +225,8 @@ class PrivateRound:
             if self._opening.closed(now, self._away):
                 self._close(self._opening)
             return False
+        if self._stage is Stage.COMMIT and not self._agreements[Stage.COMMIT].entered:
+            return self._dealt(now)
         if self._stage is Stage.NONCE_2 and not self._agreements[Stage.NONCE_2].entered:
             return self._gathered(now)
         agreement = self._agreements[Stage(self._stage or 0)]
@@ -236,6 +252,20 @@ class PrivateRound:
         )
 
     # --- the stages, each from what was decided in the one before ---------------------------------------------------
+
+    def _dealt(self, now: float) -> bool:
+        """Deal on, as fast as holders take it in, or after the deadline without those that do not; then commit."""
+        leaves = no_leaves(self._terms)
+        if self._dealer is not None:
+            while not self._dealer.done and (now >= self._gather_until or not self._dealer.slow(self._away)):
+                self._out += self._dealer.deal()
+            if not self._dealer.done:
+                return False
+            leaves = b"".join(leaf.ciphertext_digest + leaf.key_commitment for leaf in self._dealer.leaves)
+        promises = [promise(self._terms, stage, self._me, nonce) for stage, nonce in self._nonces.items()]
+        everyone = range(self._terms.packing.members)
+        self._enter(Stage.COMMIT, now, leaves + b"".join(promises), everyone, self._terms.least_heard)
+        return True
 
     def _committed(self, items: Mapping[int, Item], now: float) -> None:
         self._record.commit(items)
@@ -271,9 +301,23 @@ class PrivateRound:
             return False
         body = None
         if self._me in self._record.members:
-            body = self._nonces[Stage.NONCE_2] + self._holder.statuses(self._record.dealers)
+            body = self._complaints()
         self._enter(Stage.NONCE_2, now, body, self._record.members, self._terms.least_heard)
         return True
+
+    def _complaints(self) -> bytes | None:
+        """Our second nonce, and what we have of each dealer.
+
+        A box that does not open is its dealer's fault, unless it may be sealed to a key that we had before: to have it
+        published would cost an honest dealer a share. Who complains of all is not believed, and is no holder.
+        """
+        dealers, packing = self._record.dealers, self._terms.packing
+        statuses = self._holder.statuses(dealers)
+        if self._key_is_new and Status.UNUSABLE in statuses:
+            if len(dealers - {self._me}) <= packing.liars + packing.absentees:
+                return None
+            statuses = bytes(Status.UNUSABLE if d in dealers else Status.FINE for d in range(packing.members))
+        return self._nonces[Stage.NONCE_2] + statuses
 
     def _lacking(self) -> set[int]:
         return {d for d in self._record.dealers - self._away if self._holder.status(d) == Status.LACKS}
@@ -334,6 +378,8 @@ class PrivateRound:
         notary = replace(self._notary, context=record.opening_context(disputes))
         dealt = self._holder.dealt(record.accepted)
         mine = total([part.share for part in dealt.values()]) if dealt.keys() == record.accepted else None
+        self._holder.forget()
+        self._dealer = None  # what others lack of it now, they could not use any more
         self._opening = Opening(self._terms, notary, record.holders, mine, self._randbytes, self._culprits.name, now)
         early, self._early = self._early, []
         for peer, message in early:
@@ -369,8 +415,8 @@ class PrivateRound:
             certified=len(certificate) >= self._terms.quorum.size,
         )
 
-    def _effects(self) -> list[Effect]:
-        effects: list[Effect] = []
+    def _effects(self) -> list[SecretEffect]:
+        effects: list[SecretEffect] = []
         for to, message in self._out:
             members = range(len(self._terms.cell)) if to is None else (to,)
             effects += [Send(self._terms.cell[member], message) for member in members if member != self._me]
@@ -392,18 +438,25 @@ class PrivateRound:
             return
         if self._opening is not None:
             self._out += [(peer if to is None else to, fetch) for to, fetch in self._opening.fetch_again()]
-        elif self._agreements[self._stage].entered:
+            return
+        lacking = self._holder.partial()
+        if self._agreements[self._stage].entered:
             self._out.append((peer, Fetch(self.number, self._stage, 0)))
-        else:
-            for dealer in self._lacking() if peer is None else self._lacking() & {peer}:
-                part = PROOF_BOX if self._holder.has_share(dealer) else SHARE_BOX | PROOF_BOX
-                self._out.append((dealer, Fetch(self.number, Stage.PROVE, part)))
+        elif self._stage is Stage.NONCE_2:
+            lacking = self._lacking()
+        for dealer in lacking if peer is None else lacking & {peer}:
+            part = PROOF_BOX if self._holder.has_share(dealer) else SHARE_BOX | PROOF_BOX
+            self._out.append((dealer, Fetch(self.number, Stage.PROVE, part, self._holder.next_block(dealer))))
 
     def _waited_for(self) -> set[int]:
         if self._opening is not None:
             return self._opening.missing(self._away) - {self._me}
         agreement = self._agreements[Stage(self._stage or 0)]
-        return (agreement.awaited(self._away) if agreement.entered else self._lacking()) - {self._me}
+        if agreement.entered:
+            return agreement.awaited(self._away) - {self._me}
+        if self._stage is Stage.COMMIT:
+            return set() if self._dealer is None else self._dealer.slow(self._away)
+        return self._lacking() - {self._me}
 
     def _missed(self) -> None:
         """Who is missing from what was decided is not waited for, until it is heard again."""

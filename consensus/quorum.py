@@ -19,3 +19,8 @@ class Quorum:
     def size(self) -> int:
         """Q = ⌊(m + b) / 2⌋ + 1."""
         return (self.members + self.bound) // 2 + 1
+
+    @property
+    def unanimity(self) -> bool:
+        """Whether the votes of all m decide without commitments: m > 3b, and so Q > 2b."""
+        return self.members > 3 * self.bound

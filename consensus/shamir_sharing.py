@@ -6,6 +6,8 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
+import numpy as np
+
 from consensus.errors import PlanError
 from consensus.private_round import PrivateRound
 from consensus.private_terms import PrivateTerms
@@ -86,6 +88,7 @@ class ShamirSharing:
         absent: Collection[PeerId] = (),
     ) -> PrivateRound:
         """See `Sharing.round`."""
+        _check(update, size)
         mine = hand.channel_key.public
         # Who has published no key is sent boxes that it cannot open, and is not waited for.
         keys = {peer: channel_keys.get(peer, mine) for peer in cell} | {me: mine}
@@ -98,6 +101,7 @@ class ShamirSharing:
             verify=hand.signer.verify,
             randbytes=hand.signer.randbytes,
             channel_key=hand.channel_key,
+            key_is_new=hand.key_is_new,
             absent={*absent, *(peer for peer in cell if peer != me and peer not in channel_keys)},
         )
 
@@ -121,6 +125,16 @@ class ShamirSharing:
             deadline_s=self.deadline_s,
             least_honest=self.least_honest,
         )
+
+
+def _check(update: Update | None, size: int) -> None:
+    if update is None:
+        return
+    vector, noise = update.vector, update.noise
+    fits = vector.shape == (size,) and vector.dtype == np.float32
+    if not fits or (noise is not None and (noise.shape != (size,) or noise.dtype != np.int32)):
+        got = f"{vector.dtype} {vector.shape}" + ("" if noise is None else f" and {noise.dtype} {noise.shape}")
+        raise ValueError(f"an update is float32 ({size},) and its noise int32 ({size},), got {got}")
 
 
 def proof_of(packing: Packing) -> ProofParameters:

@@ -36,6 +36,8 @@ class Hand:
 
     signer: Signer
     channel_key: ChannelKey = field(repr=False)
+    key_is_new: bool = False
+    """Whether peers may still seal to another key of ours, or to none: the key was made since they last heard."""
 
 
 class SecretRound(Protocol):

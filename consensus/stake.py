@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from consensus.base import Base
 from consensus.coordinates import Places
-from consensus.guarded_terms import Base
 from consensus.messages import Vector
 from consensus.sharing import Update
 

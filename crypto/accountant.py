@@ -61,6 +61,11 @@ class Release:
             raise AccountingError(f"a probability 0 <= failure < 1 is needed, got {self.failure}")
 
 
+def steps_of(epochs: int, sampling: float) -> int:
+    """Steps in which a record takes part `epochs` times on average, when it does so with probability `sampling`."""
+    return max(1, round(epochs / sampling))
+
+
 def epsilon(releases: Iterable[Release], delta: float) -> float:
     """ε such that all `releases` together are (ε, δ)-differentially private; inf where δ is used up by failures.
 

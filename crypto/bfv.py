@@ -14,9 +14,11 @@ import numpy as np
 import numpy.typing as npt
 import tenseal
 
+from crypto.field import Signed
 from crypto.fixedpoint import FixedPoint, FixedPointError
 from crypto.homomorphic import MAX_MEMBERS, Scheme, Values, require_values
 from crypto.homomorphic_errors import HomomorphicError
+from crypto.lattice import lattice_points
 from crypto.randomness import Stream
 from crypto.seal_format import DEGREE, Layout
 
@@ -55,12 +57,12 @@ class Bfv(Scheme):
         """See `Scheme`."""
         return 1.0 / self.fixed.scale
 
-    def encode(self, values: Values, weight: float, seed: bytes) -> npt.NDArray[np.int64]:
+    def encode(self, values: Values, weight: float, seed: bytes, noise: Signed | None = None) -> npt.NDArray[np.int64]:
         """See `Scheme`; int64 (d,), |x| ≤ `fixed.bound`, rounded at random."""
         require_values(values, weight)
         weighted = (values * np.float32(weight)).astype(np.float32, copy=False)
         try:
-            return self.fixed.encode(weighted, Stream(seed, "bfv rounding")).astype(np.int64)
+            return lattice_points(self.fixed, weighted, noise, Stream(seed, "bfv rounding")).astype(np.int64)
         except FixedPointError as error:
             raise HomomorphicError(str(error)) from error
 

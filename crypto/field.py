@@ -6,7 +6,7 @@ Every element is canonical (0 ≤ x < p) on entry and on exit. Only coefficients
 
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
-from typing import TypeAlias
+from typing import Protocol, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -88,15 +88,27 @@ def multiply(a: Vector, b: Vector | np.uint32) -> Vector:
     return canonical
 
 
-def total(vectors: Sequence[Vector]) -> Vector:
+class Columns(Protocol):
+    """A vector (n,) that may be worked out where it is looked at."""
+
+    @property
+    def size(self) -> int:
+        """n."""
+
+    def __getitem__(self, where: slice, /) -> Vector:
+        """Some of it."""
+
+
+def total(vectors: Sequence[Columns]) -> Vector:
     """Sum of one or more vectors of one shape (n,)."""
-    result = vectors[0].copy()
+    result = np.empty(vectors[0].size, dtype=np.uint32)
     scratch = np.empty(min(BLOCK, result.size), dtype=np.uint32)
     for start in range(0, result.size, BLOCK):
-        block = result[start : start + BLOCK]
-        lower = scratch[: block.size]
+        where = slice(start, min(start + BLOCK, result.size))
+        block, lower = result[where], scratch[: where.stop - start]
+        np.copyto(block, vectors[0][where])
         for vector in vectors[1:]:
-            np.add(block, vector[start : start + BLOCK], out=block)
+            np.add(block, vector[where], out=block)
             np.minimum(block, np.subtract(block, _P, out=lower), out=block)
     return result
 

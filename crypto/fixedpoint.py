@@ -54,15 +54,15 @@ class FixedPoint:
         """Largest absolute value of a coordinate, noise included, in lattice units."""
         return math.ceil(self.clip * self.scale) + 1 + self.noise
 
-    def encode(self, update: Update, stream: Stream) -> Signed:
-        """Clip, scale and round `update` (d,) to the lattice; gives int32 (d,).
+    def encode(self, update: Update, stream: Stream, out: Signed | None = None) -> Signed:
+        """Clip, scale and round `update` (d,) to the lattice; gives int32 (d,), `out` if that is given.
 
         Rounding is stochastic: v becomes ⌊v⌋ + 1 with probability v − ⌊v⌋, so that errors cancel in a sum (up to 2⁻³²
         of that probability, and up to the last place of a double for |v| > 2²⁰). Raises FixedPointError for values
         that are not finite.
         """
         factor = self.scale * self._shortening(update)
-        encoded = np.empty(update.size, dtype=np.int32)
+        encoded = np.empty(update.size, dtype=np.int32) if out is None else out
         wide, scratch = np.empty((2, min(BLOCK, update.size)))
         for start in range(0, update.size, BLOCK):
             part = update[start : start + BLOCK]

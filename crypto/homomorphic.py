@@ -26,6 +26,8 @@ import numpy as np
 import numpy.typing as npt
 import tenseal
 
+from crypto.field import Signed
+from crypto.fixedpoint import FixedPoint
 from crypto.homomorphic_errors import HomomorphicError, LibraryError
 from crypto.seal_format import (
     COEFFICIENT_BYTES,
@@ -67,6 +69,9 @@ class Scheme(ABC):
     layout: ClassVar[Layout]
     name: ClassVar[str]
 
+    fixed: FixedPoint | None
+    """The lattice that vectors are written on, if any."""
+
     @property
     @abstractmethod
     def description(self) -> tuple[str | int, ...]:
@@ -78,9 +83,9 @@ class Scheme(ABC):
         """The spacing of the sums that `decrypt` gives back."""
 
     @abstractmethod
-    def encode(self, values: Values, weight: float, seed: bytes) -> npt.NDArray[Any]:
-        """`weight` · `values` (d,) as the scheme takes them. Raises HomomorphicError for values that it cannot carry;
-        `seed` (32 bytes, fresh) is for rounding.
+    def encode(self, values: Values, weight: float, seed: bytes, noise: Signed | None = None) -> npt.NDArray[Any]:
+        """`weight` · `values` (d,) as the scheme takes them, plus `noise`, int32 (d,), on its lattice. Raises
+        HomomorphicError for what it cannot carry; `seed` (32 bytes, fresh) is for rounding.
         """
 
     @abstractmethod
@@ -133,12 +138,14 @@ class Scheme(ABC):
         _require_reduced(coefficients, DATA_PRIME, "a ciphertext")
         return coefficients
 
-    def encrypt(self, public: bytes | memoryview, values: Values, weight: float, seed: bytes) -> bytes:
-        """`weight` · `values` (d,) encrypted to `public`. Raises HomomorphicError.
+    def encrypt(
+        self, public: bytes | memoryview, values: Values, weight: float, seed: bytes, noise: Signed | None = None
+    ) -> bytes:
+        """`weight` · `values` (d,), with `noise`, encrypted to `public`. Raises HomomorphicError.
 
         The weights of all that are added must not sum to more than 1.
         """
-        encoded = self.encode(values, weight, seed)
+        encoded = self.encode(values, weight, seed, noise)
         serialized = self.layout.public_context(self.check_public(public))
         with _mapped("encrypting"):
             context = tenseal.context_from(serialized, n_threads=1)

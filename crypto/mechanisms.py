@@ -25,8 +25,8 @@ double could show. `sigma` is larger than `multiplier` · sensitivity by just wh
 
 Who must not see what. With one share the noised update itself may be shown to anybody. With h shares only the sum may
 be opened, and at least h of its shares must come from members who keep theirs secret: t colluders subtract their own,
-f absentees never add theirs, so h = m − t − f. A member that only pretends to add noise counts as a colluder. All of
-it is computational in one place: noise comes from AES-256 in counter mode under a secret seed.
+f absentees and e refused liars never add theirs, so h = m − t − f − e. A member that only pretends to add noise counts
+as a colluder. All of it is computational in one place: noise comes from AES-256 in counter mode under a secret seed.
 """
 
 from __future__ import annotations
@@ -58,12 +58,13 @@ class MechanismError(ValueError):
     """Noise that would not protect, or does not fit into the lattice; the message states the bound."""
 
 
-def noise_shares(members: int, tolerated: int, absentees: int) -> int:
-    """h = m − t − f, the shares of noise that protect whatever t members pool and f do not send."""
-    shares = members - tolerated - absentees
-    if min(members, tolerated, absentees) < 0 or shares < 1:
+def noise_shares(members: int, tolerated: int, absentees: int, liars: int = 0) -> int:
+    """h = m − t − f − e, the shares of noise that protect whatever t members pool, f do not send and e send in vain."""
+    shares = members - tolerated - absentees - liars
+    if min(members, tolerated, absentees, liars) < 0 or shares < 1:
         raise MechanismError(
-            f"noise needs m - t - f >= 1 members who keep it secret: m={members}, t={tolerated}, f={absentees}"
+            f"noise needs m - t - f - e >= 1 members who keep it secret: m={members}, t={tolerated}, f={absentees}, "
+            f"e={liars}"
         )
     return shares
 
@@ -141,7 +142,7 @@ class LatticeGaussian:
         while high > low * (1 + 1e-9):
             middle = math.sqrt(low * high)
             low, high = (middle, high) if fits(middle) else (low, middle)
-        return cls(dimension, clip, multiplier, low, cap, shares, failure)
+        return cls(dimension, clip, multiplier, max(1 / clip, _coarser(low)), cap, shares, failure)
 
     @property
     def sensitivity(self) -> float:
@@ -176,6 +177,10 @@ class LatticeGaussian:
         """How the updates of `members` who add this noise are written and summed."""
         return FixedPoint(self.scale, self.cap, members, noise=self._noise.reach)
 
+    def carrying(self, members: int) -> FixedPoint:
+        """How a sharing sums what `noised` has made, brought to it as noise on an update of zeros: same lattice."""
+        return FixedPoint(self.scale, 1 / self.scale, members, noise=self.encoding(members).bound)
+
     def noised(self, update: Update, randbytes: RandBytes) -> Signed:
         """`update` (d,) on the lattice with one share of noise, (d,) int32.
 
@@ -194,6 +199,14 @@ class LatticeGaussian:
     def release(self, *, sampling: float = 1.0, steps: int = 1) -> Release:
         """What `steps` releases cost, for the accountant."""
         return Release(self.multiplier, sampling, steps, min(1 - 2**-53, self.failure * steps))
+
+
+def _coarser(scale: float) -> float:
+    """At most one part in 2¹⁰ less. All members must have the same scale, and mathematical libraries differ in the last
+    place.
+    """
+    mantissa, exponent = math.frexp(scale)
+    return math.ldexp(math.floor(mantissa * 2**11), exponent - 11)
 
 
 def _sensitivity(clip: float, dimension: int, failure: float) -> float:

@@ -15,6 +15,7 @@ Prio3 and PINE are the models of bits and wrap-around test, EIFFeL that of check
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
+from itertools import accumulate, pairwise
 from typing import Self
 
 import numpy as np
@@ -23,7 +24,7 @@ from crypto import field
 from crypto.decoding import Decoded, decode
 from crypto.field import PRIME, Vector
 from crypto.randomness import Stream
-from crypto.shamir import Packing, share_at_zero, share_packed
+from crypto.shamir import Packing, Share, share_at_zero, share_packed
 from crypto.sketch import Integers, Sketch
 
 REPEATS = 2
@@ -106,7 +107,8 @@ class _Words:
         if vector.shape != (sum(sizes),):
             raise field.FieldError(f"{cls.__name__} has {sum(sizes)} elements, got shape {vector.shape}")
         field.require_canonical(vector, cls.__name__)
-        return cls(*np.split(vector, np.cumsum(sizes)[:-1]))
+        edges = accumulate(sizes, initial=0)
+        return cls(*(vector[first:last] for first, last in pairwise(edges)))
 
     def to_vector(self) -> Vector:
         """All fields in their order, as one vector."""
@@ -220,7 +222,7 @@ class Checker:
         self._norm_weight = np.uint32(Stream(coin, "check C4").elements(1)[0])
 
     def scalars(
-        self, shares: Sequence[Vector], masks: Sequence[MaskShares], bits: Sequence[BitShares]
+        self, shares: Sequence[Share], masks: Sequence[MaskShares], bits: Sequence[BitShares]
     ) -> tuple[Scalars, ...]:
         """What to publish about each dealer, from the share (G,), masks and bits that it sent us."""
         challenges = [Stream(self._coin, label) for label in self._degree]

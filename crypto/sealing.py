@@ -1,20 +1,25 @@
 """Boxes: a dealer's message to one holder, sealed against all others, now and after a quantum computer.
 
-A box is sealed under a key of its own, used once. That key travels by HPKE (RFC 9180) with the hybrid KEM of
-ML-KEM-768 and X25519: it stays secret as long as either of the two holds. The dealer commits to the key and signs the
-whole, so that a dispute is settled by publishing the key: everyone can then open that box, and no other.
+A box is sealed under a key of its own. That key travels by HPKE (RFC 9180) with the hybrid KEM of ML-KEM-768 and
+X25519: it stays secret as long as either of the two holds. The dealer commits to the key and to all that it seals, so
+that a dispute is settled by publishing the key: everyone can then open that box, and no other.
 
-- bulk: AES-256-GCM, or ChaCha20-Poly1305 where there is no AES hardware; the key is fresh, so the nonce is zero - key
-commitment: an AEAD of this kind opens one ciphertext under two keys if both are chosen for it; a hash of the key does
-not - associated data: one canonical encoding of everything that says which box this is (`BoxContext`)
+- a box is a run of **blocks**, so that a long message is sealed, sent and opened piece by piece; a block has a key of
+  its own, derived from that of the box, and says which of how many it is: none can be left out, added or moved
+- bulk: AES-256-GCM, or ChaCha20-Poly1305 where there is no AES hardware; every key seals one message, so the nonce is
+  zero
+- key commitment: an AEAD of this kind opens one ciphertext under two keys if both are chosen for it; a hash of the key
+  does not
+- associated data: one canonical encoding of everything that says which box this is (`BoxContext`)
 """
 
 import enum
 import hashlib
 import hmac
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from functools import cached_property
+from typing import TypeAlias
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives import hpke
@@ -32,9 +37,10 @@ PUBLIC_BYTES = 1184 + 32
 WRAPPED_BYTES = 1088 + 32 + KEY_BYTES + 16
 """A one-time key on its way: ML-KEM ciphertext, X25519 point, key, tag."""
 TAG_BYTES = 16
-SIGNATURE_BYTES = 64
-MAX_PLAINTEXT_BYTES = 1 << 35
-"""Below the 2³⁶ − 32 bytes of GCM (NIST SP 800-38D §5.2.1.1)."""
+MAX_BLOCK_BYTES = 1 << 20
+"""Far below the 2³⁶ − 32 bytes of GCM (NIST SP 800-38D §5.2.1.1)."""
+
+Message: TypeAlias = bytes | bytearray | memoryview
 
 _MLKEM_SEED = 64
 _MLKEM_PUBLIC = 1184
@@ -139,87 +145,66 @@ def parse_public(public: bytes) -> hpke.MLKEM768X25519PublicKey:
         raise SealingError("a public channel key holds an ML-KEM-768 key that is not in canonical form") from error
 
 
-@dataclass(frozen=True, slots=True)
-class Box:
-    """A sealed message."""
-
-    wrapped: bytes
-    """The one-time key, for the holder alone."""
-    ciphertext: bytes
-    key_commitment: bytes
-    signature: bytes
-    """The dealer's, over `statement`."""
-    bulk: Bulk = Bulk.AES_256_GCM
-
-    @property
-    def leaf(self) -> Leaf:
-        """What the dealer's Merkle root covers of this box."""
-        return Leaf(hashlib.sha256(self.ciphertext).digest(), self.key_commitment)
-
-
-def statement(context: BoxContext, wrapped: bytes, leaf: Leaf, bulk: Bulk) -> bytes:
-    """What the dealer signs: this wrapped key and this ciphertext, in this context."""
-    wrapped_digest = hashlib.sha256(wrapped).digest()
-    return digest(
-        "grapevine sealed v1", context.encode(), bulk.value, wrapped_digest, leaf.ciphertext_digest, leaf.key_commitment
-    )
-
-
-def commit_key(key: bytes, associated: bytes) -> bytes:
-    """The commitment (32 bytes) to a one-time key: binding, and hiding because the key is uniform."""
-    return digest("grapevine one-time key v1", key, associated)
-
-
-def seal(
-    message: bytes | bytearray | memoryview,
-    context: BoxContext,
-    public: bytes,
-    sign: Callable[[bytes], bytes],
-    key: bytes,
-    bulk: Bulk = Bulk.AES_256_GCM,
-) -> Box:
-    """Seal `message` to the holder of the channel key `public`.
-
-    `key` is 32 fresh random bytes, kept by the dealer until the round is over: to publish it opens this box to
-    everyone. `sign` is the dealer's Ed25519. HPKE draws its ephemeral secrets from the operating system.
+def wrap(key: bytes, context: BoxContext, public: bytes) -> bytes:
+    """`key`, 32 fresh random bytes, for the holder of the channel key `public` alone. HPKE draws its ephemeral secrets
+    from the operating system.
     """
     if len(key) != KEY_BYTES:
         raise SealingError(f"a one-time key has {KEY_BYTES} bytes, got {len(key)}")
-    if len(message) > MAX_PLAINTEXT_BYTES:
-        raise SealingError(f"a box holds at most {MAX_PLAINTEXT_BYTES} bytes, got {len(message)}: seal fragments")
-    associated = context.encode()
-    ciphertext = bulk.cipher(key).encrypt(_ZERO_NONCE, message, associated)
     recipient = parse_public(public)
     try:
-        wrapped = _SUITE.encrypt(key, recipient, associated)
+        return _SUITE.encrypt(key, recipient, context.encode())
     except ValueError as error:  # a point of small order
         raise SealingError(f"the channel key of {context.holder} has an X25519 point that gives no secret") from error
-    leaf = Leaf(hashlib.sha256(ciphertext).digest(), commit_key(key, associated))
-    signature = sign(statement(context, wrapped, leaf, bulk))
-    return Box(wrapped, ciphertext, leaf.key_commitment, signature, bulk)
 
 
-def unseal(box: Box, context: BoxContext, mine: ChannelKey, verify: Callable[[bytes, bytes], bool]) -> bytes:
-    """The message of a box to us; `verify(statement, signature)` checks the dealer's Ed25519.
-
-    Raises SealingError for every box that is not exactly what the dealer of `context` made for us.
-    """
-    if not verify(statement(context, box.wrapped, box.leaf, box.bulk), box.signature):
-        raise SealingError(f"the box is not signed by its dealer {context.dealer}")
-    return open_with_key(box, context, mine.unwrap(box.wrapped, context.encode()))
+def commit_key(key: bytes, context: BoxContext) -> bytes:
+    """The commitment (32 bytes) to a one-time key: binding, and hiding because the key is uniform."""
+    return digest("grapevine one-time key v1", key, context.encode())
 
 
-def open_with_key(box: Box, context: BoxContext, key: bytes) -> bytes:
-    """The message of a box whose one-time key was published. Raises SealingError unless the key is the one committed
-    to.
-
-    This is how anyone judges a dispute: a dealer that cannot publish a key under which its signed box opens is at
-    fault, and a box that opens says who of dealer and holder told the truth about its contents.
-    """
-    associated = context.encode()
-    if len(key) != KEY_BYTES or not hmac.compare_digest(commit_key(key, associated), box.key_commitment):
+def require_key(key: bytes, context: BoxContext, commitment: bytes) -> None:
+    """Raise SealingError unless `key` is the one that the dealer committed to."""
+    if len(key) != KEY_BYTES or not hmac.compare_digest(commit_key(key, context), commitment):
         raise SealingError("the key is not the one that the dealer committed to")
-    try:
-        return box.bulk.cipher(key).decrypt(_ZERO_NONCE, box.ciphertext, associated)
-    except InvalidTag as error:
-        raise SealingError("the box does not open under the committed key: its dealer sealed it wrong") from error
+
+
+class BlockCipher:
+    """Seals and opens the blocks of one box, each under a key of its own; `count` is how many there are."""
+
+    def __init__(self, key: bytes, context: BoxContext, count: int, bulk: Bulk = Bulk.AES_256_GCM) -> None:
+        self._key = key
+        self._context = context
+        self._count = count
+        self._bulk = bulk
+
+    def _block(self, index: int) -> tuple[AESGCM | ChaCha20Poly1305, bytes]:
+        if not 0 <= index < self._count:
+            raise SealingError(f"the box has {self._count} blocks, no block {index}")
+        associated = encode("grapevine block v1", self._context.encode(), index, self._count)
+        return self._bulk.cipher(digest("grapevine block key v1", self._key, associated)), associated
+
+    def seal(self, index: int, message: Message) -> bytes:
+        """Block `index`. The same block twice must have the same message: the nonce is that of the key."""
+        if len(message) > MAX_BLOCK_BYTES:
+            raise SealingError(f"a block holds at most {MAX_BLOCK_BYTES} bytes, got {len(message)}")
+        cipher, associated = self._block(index)
+        return cipher.encrypt(_ZERO_NONCE, message, associated)
+
+    def open(self, index: int, sealed: Message) -> bytes:
+        """What is in block `index`. Raises SealingError for bytes that are not exactly that block."""
+        cipher, associated = self._block(index)
+        try:
+            return cipher.decrypt(_ZERO_NONCE, sealed, associated)
+        except InvalidTag as error:
+            raise SealingError(f"block {index} does not open under the key of its box") from error
+
+
+def leaf_of(wrapped: bytes, commitment: bytes, blocks: Sequence[bytes]) -> Leaf:
+    """What the dealer's Merkle root covers of a box, from the SHA-256 digests of its sealed blocks.
+
+    Whoever holds the leaf can tell each block of the box, and its wrapped key, from any other. That the dealer commits
+    to the key as well settles disputes: to publish the key opens this box to everyone, and no other; a block that does
+    not open under it was sealed wrong.
+    """
+    return Leaf(digest("grapevine box blocks v1", hashlib.sha256(wrapped).digest(), *blocks), commitment)

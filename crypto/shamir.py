@@ -5,8 +5,9 @@ Holder h (0 … m − 1, its place in the sorted roster) sits at point h + 1; th
 drawn at random: those holders are sent a 32-byte seed instead of a share, and only m − t rows are computed.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 
@@ -99,14 +100,49 @@ def stripes(values: Vector, packed: int) -> Vector:
     return padded.reshape(packed, columns)
 
 
-def share_stream(seed: bytes) -> Stream:
-    """The stream whose field elements are the share of a holder that was sent `seed`."""
-    return Stream(seed, "share")
+SHARE_BLOCK = 1 << 16
+"""Columns that are dealt, sealed and sent together. A part of the protocol: seeds are expanded block by block."""
+
+
+def share_stream(seed: bytes, block: int) -> Stream:
+    """The stream whose field elements are a block of the share of a holder that was sent `seed`."""
+    return Stream(seed, f"share {block}")
+
+
+def blocks_of(columns: int) -> range:
+    """Numbers of the blocks of a share of so many columns, at least one."""
+    return range(-(-columns // SHARE_BLOCK))
+
+
+class SeededShare:
+    """The share (G,) of a holder that was sent a seed: worked out where it is looked at, from front to back at best."""
+
+    def __init__(self, seed: bytes, columns: int) -> None:
+        self.size = columns
+        self._seed = seed
+        self._at = -1
+        self._stream = share_stream(seed, 0)
+
+    def __getitem__(self, where: slice) -> Vector:
+        """Columns of the share, where start ≤ stop are given."""
+        values = np.empty(min(where.stop, self.size) - where.start, dtype=np.uint32)
+        start = where.start
+        for rest in np.split(values, range(SHARE_BLOCK - start % SHARE_BLOCK, values.size, SHARE_BLOCK)):
+            block, skipped = divmod(start, SHARE_BLOCK)
+            if start != self._at or not skipped:
+                self._stream = share_stream(self._seed, block)
+                self._stream.elements(skipped)
+            self._stream.fill(rest)
+            self._at = start = start + rest.size
+        return values
+
+
+Share: TypeAlias = Vector | SeededShare
 
 
 def expand(seed: bytes, columns: int) -> Vector:
-    """The share (G,) of a holder that was sent a seed."""
-    return share_stream(seed).elements(columns)
+    """The share (G,) of a holder that was sent a seed, as a whole."""
+    return SeededShare(seed, columns)[0:columns]
 
 
 class Dealer:
@@ -131,38 +167,26 @@ class Dealer:
     def deal(self, secrets: Vector, seeds: Sequence[bytes]) -> Vector:
         """Shares (m − t, G) of the holders in `computed`, for secrets (ℓ, G) and one fresh seed a seeded holder."""
         shares = np.empty((len(self.computed), secrets.shape[1]), dtype=np.uint32)
-        for _ in self._fill(shares, secrets, seeds):
-            pass
+        for number in blocks_of(secrets.shape[1]):
+            where = slice(number * SHARE_BLOCK, (number + 1) * SHARE_BLOCK)
+            self.deal_block(secrets[:, where], seeds, number, shares[:, where])
         return shares
 
-    def blocks(self, secrets: Vector, seeds: Sequence[bytes], block: int = BLOCK) -> Iterator[tuple[int, Vector]]:
-        """The same shares, block by block, so that sealing and sending may begin: pairs of first column and rows (m −
-        t, ≤ block).
-
-        A block is overwritten by the next one.
-        """
-        rows = np.empty((len(self.computed), block), dtype=np.uint32)
-        return self._fill(rows, secrets, seeds, block)
-
-    def _fill(
-        self, shares: Vector, secrets: Vector, seeds: Sequence[bytes], block: int = 0
-    ) -> Iterator[tuple[int, Vector]]:
-        """Deal into `shares`: all columns of it, or with `block` its first columns over and over."""
+    def deal_block(self, secrets: Vector, seeds: Sequence[bytes], number: int, out: Vector) -> None:
+        """Write the shares (m − t, w) of block `number`, whose secrets are (ℓ, w), w ≤ SHARE_BLOCK."""
         if secrets.shape[0] != self.packing.packed or len(seeds) != len(self.seeded) or len(set(seeds)) != len(seeds):
             raise PackingError(
                 f"{self.packing.packed} stripes and {len(self.seeded)} different seeds are needed, "
                 f"got {secrets.shape[0]} stripes and {len(set(seeds))} seeds"
             )
-        streams = [share_stream(seed) for seed in seeds]
-        random = np.empty((len(streams), block or BLOCK), dtype=np.uint32)
-        for start in range(0, secrets.shape[1], block or BLOCK):
-            part = secrets[:, start : start + (block or BLOCK)]
+        streams = [share_stream(seed, number) for seed in seeds]
+        random = np.empty((len(streams), min(BLOCK, secrets.shape[1])), dtype=np.uint32)
+        for start in range(0, secrets.shape[1], BLOCK):
+            part = secrets[:, start : start + BLOCK]
             width = part.shape[1]
             for row, stream in zip(random, streams, strict=True):
                 stream.fill(row[:width])
-            target = shares[:, :width] if block else shares[:, start : start + width]
-            self._matrix.block([*part, *random[:, :width]], target)
-            yield start, target
+            self._matrix.block([*part, *random[:, :width]], out[:, start : start + width])
 
 
 def share_packed(packing: Packing, secrets: Vector, stream: Stream) -> Vector:

@@ -34,6 +34,7 @@ import numpy.typing as npt
 
 from crypto.field import PRIME, FieldError, Floats, Signed, Vector, join, limbs
 from crypto.randomness import Stream
+from crypto.shamir import Share
 
 SPAN = 1024
 """V. A part of the protocol: another width is another sketch."""
@@ -97,7 +98,7 @@ class Sketch:
             values += (products.reshape(entries.shape).astype(np.int64) * entries).sum(axis=(0, 1))
         return values
 
-    def combine(self, weights: Vector, challenges: Sequence[Stream], shares: Sequence[Vector]) -> tuple[Vector, Vector]:
+    def combine(self, weights: Vector, challenges: Sequence[Stream], shares: Sequence[Share]) -> tuple[Vector, Vector]:
         """Everything that a holder computes over the columns of the shares (G,) that D dealers sent it, in one pass.
 
         Gives (ℓ, D): the shares times Σ_a weights_a · row a, for each stripe, and (n, D): Σ_b ρ_b S_b for each stream

@@ -6,23 +6,28 @@ import os
 import random
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
 import trio
 
-from consensus.guarded_terms import Base
+from consensus.base import Base
 from consensus.messages import Vector
 from consensus.rules import lookup
 from crypto.identity import Identity, PeerId
 from node import journal
-from node.compute import ThreadCompute
+from node.compute import Compute, ThreadCompute
 from node.errors import RunError, StateError
 from node.guard import Guard, pack_base, unpack_base
+from node.jobs import ComputedJobs, Jobs, open_process_jobs
+from node.learning.contribution import Plain, Strategy
 from node.learning.data import Dataset
 from node.learning.learner import Learner
-from node.runtime import Roster, Runtime, Terms
+from node.privacy import Privacy, open_privacy
+from node.private_player import Privately
+from node.roster import Roster, Terms
+from node.runtime import Runtime
 from node.state import Checkpoint, StateFolder
 from overlay.discovery import AddressBook
 from overlay.libp2p_transport import TransportLimits, open_libp2p_transport
@@ -44,6 +49,8 @@ class NodeSpec:
     shard: Dataset
     test: Dataset | None = None
     """The lab's global test set: assessed on, never trained on."""
+    rows: int = 0
+    """As `node.rows.public_rows`; read only where noise hides rows."""
 
 
 def roster_of(spec: NodeSpec) -> Roster:
@@ -68,19 +75,19 @@ def terms_of(topology: Topology) -> Terms:
     )
 
 
-def make_learner(spec: NodeSpec) -> Learner:
+def make_learner(spec: NodeSpec, strategy: Strategy = Plain) -> Learner:
     """The learner of `spec`: the same initial model on every node, its own order of batches on each."""
-    task = spec.topology.task
+    topology = spec.topology
+    node = topology.index(spec.name)
     return Learner.from_task(
-        task, spec.shard, seed=spec.topology.seed, node=spec.topology.index(spec.name), test=spec.test
+        topology.task, spec.shard, seed=topology.seed, node=node, test=spec.test, strategy=strategy
     )
 
 
-def resume(learner: Learner, spec: NodeSpec) -> tuple[int, Base | None]:
-    """Restore the last checkpoint into `learner`; the round to go on with (0 on a fresh folder), and the base of
+def resume(learner: Learner, spec: NodeSpec, checkpoint: Checkpoint | None) -> tuple[int, Base | None]:
+    """Restore the last `checkpoint` into `learner`; the round to go on with (0 on a fresh folder), and the base of
     private rounds, where it has one.
     """
-    checkpoint = spec.state.load_checkpoint()
     if checkpoint is None:
         return 0, None
     if checkpoint.swarm != spec.topology.digest():
@@ -92,19 +99,31 @@ def resume(learner: Learner, spec: NodeSpec) -> tuple[int, Base | None]:
     return checkpoint.round, unpack_base(checkpoint.learner, learner.parameters)
 
 
-def guard_of(spec: NodeSpec, identity: Identity, learner: Learner, initial: Vector, base: Base | None) -> Guard | None:
+def guard_of(
+    spec: NodeSpec, identity: Identity, learner: Learner, initial: Vector, base: Base | None, privacy: Privacy
+) -> Guard | None:
     """What makes the rounds of `spec` private; None where the topology does not ask for it."""
-    terms = spec.topology.guard(learner.layout)
-    if terms is None:
+    topology = spec.topology
+    sharing = privacy.sharing(learner.layout, learner.parameters)
+    if sharing is None:
         return None
+    now = int(time.time())
+    channel_key, made = spec.state.channel_key(now, os.urandom)
     return Guard(
-        terms,
+        sharing,
         identity,
         initial,
         base,
+        swarm=topology.digest(),
+        rule=lookup(topology.consensus.rule),
+        channel_key=channel_key,
+        made=made,
         peers=roster_of(spec).peers,
-        rounds=spec.topology.rounds.count,
+        rounds=topology.rounds.count,
         randbytes=os.urandom,
+        momentum=privacy.momentum,
+        coordinates=topology.privacy.coordinates,
+        key_is_new=made >= now,
     )
 
 
@@ -116,27 +135,42 @@ async def run_node(spec: NodeSpec, identity: Identity, *, stop: Callable[[], Awa
             f"the PeerId {spec.peers[spec.name]}",
             f"Put this key's PeerId at {spec.name} in the topology file of every device, or use the right --state.",
         )
-    learner = make_learner(spec)
+    checkpoint = spec.state.load_checkpoint()
+    with open_privacy(spec.topology, spec.state, spec.rows, checkpoint) as privacy:
+        await _run(spec, identity, privacy, checkpoint, stop)
+
+
+async def _run(
+    spec: NodeSpec,
+    identity: Identity,
+    privacy: Privacy,
+    checkpoint: Checkpoint | None,
+    stop: Callable[[], Awaitable[str]],
+) -> None:
+    learner = make_learner(spec, privacy.strategy)
     initial = learner.vector()
-    first_round, base = resume(learner, spec)
+    first_round, base = resume(learner, spec, checkpoint)
     swarm = spec.topology.digest()
     roster = roster_of(spec)
-    guard = guard_of(spec, identity, learner, initial, base)
+    guard = guard_of(spec, identity, learner, initial, base, privacy)
     me = spec.topology.nodes[spec.topology.index(spec.name)]
-    most_bytes = 4 * learner.parameters if guard is None else guard.terms.most_bytes(learner.parameters)
+    most_bytes = 4 * learner.parameters if guard is None else guard.most_bytes
     with journal.Journal.open(spec.journal) as book:
-        async with _listening(
-            open_libp2p_transport(
-                identity,
+        async with (
+            _workers(spec.topology) as (machines, jobs),
+            _listening(
+                open_libp2p_transport(
+                    identity,
+                    me.listen,
+                    roster.peers,
+                    spec.book,
+                    Greeting(swarm=swarm, layout=learner.layout),
+                    limits=TransportLimits(wire=Limits(max_body=most_bytes)),
+                    rng=random.Random(os.urandom(16)),
+                ),
                 me.listen,
-                roster.peers,
-                spec.book,
-                Greeting(swarm=swarm, layout=learner.layout),
-                limits=TransportLimits(wire=Limits(max_body=most_bytes)),
-                rng=random.Random(os.urandom(16)),
-            ),
-            me.listen,
-        ) as transport:
+            ) as transport,
+        ):
             spec.book.publish(identity.peer_id, transport.address)
             book.write(
                 journal.Started(
@@ -161,14 +195,27 @@ async def run_node(spec: NodeSpec, identity: Identity, *, stop: Callable[[], Awa
                 compute=ThreadCompute(),
                 record=book.write,
                 checkpoint=lambda done: spec.state.save_checkpoint(
-                    Checkpoint(swarm, done, learner.snapshot() | ({} if guard is None else pack_base(guard.base)))
+                    Checkpoint(
+                        swarm,
+                        done,
+                        learner.snapshot() | ({} if guard is None else pack_base(guard.base)) | privacy.pack(),
+                    )
                 ),
                 wall_clock=time.time,
-                guard=guard,
+                private=None if guard is None else Privately(guard, machines, jobs),
             )
             reason = await _run_until(runtime, first_round, stop)
         times = os.times()
         book.write(journal.Stopped(at=time.time(), reason=reason, cpu_s=times.user + times.system))
+
+
+@asynccontextmanager
+async def _workers(topology: Topology) -> AsyncIterator[tuple[Compute, Jobs]]:
+    """Where the machines of private rounds think, and where their jobs run."""
+    machines = ThreadCompute()
+    homomorphic = topology.privacy.sharing in ("ckks", "bfv")  # whose library holds the interpreter lock
+    async with open_process_jobs() if homomorphic else nullcontext(ComputedJobs(machines)) as jobs:
+        yield machines, jobs
 
 
 @asynccontextmanager

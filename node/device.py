@@ -14,7 +14,7 @@ import trio
 from crypto.identity import PeerId, parse_peer_id
 from node.assembly import NodeSpec, run_node
 from node.errors import RunError, plain_user_errors
-from node.rows import own_rows
+from node.rows import own_rows, public_rows
 from node.state import StateFolder
 from overlay.discovery import StaticBook
 from overlay.topology import Topology
@@ -37,6 +37,7 @@ def run_device(topology: Topology, name: str, state: StateFolder, file: Path) ->
             peers=peers,
             book=book_of(topology, peers, file),
             shard=own_rows(topology, name),
+            rows=public_rows(topology),
         )
 
         async def main() -> None:

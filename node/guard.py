@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from dataclasses import replace
 from typing import Final
 
+from consensus.base import Base
 from consensus.channel_keys import ChannelKeys, make_notice
 from consensus.closed_round import ClosedRound
 from consensus.coordinates import Coordinates
 from consensus.guarded_round import GuardedRound, GuardedTerms
-from consensus.guarded_terms import Base
 from consensus.letters import Letters
 from consensus.meeting_messages import ChannelKeyNotice
 from consensus.messages import Vector
@@ -26,6 +27,8 @@ from node.errors import StateError
 _BODY, _OPENED = "private_base", "private_base_opened"
 NO_BEACON: Final = bytes(32)
 _VALUES_IN_BASE = 2  # y, and v
+_SETTLING = 3
+"""Rounds until all that had begun before our new channel key reached them are over."""
 
 
 class Guard:
@@ -47,10 +50,11 @@ class Guard:
         randbytes: Randbytes,
         momentum: float = 0.0,
         coordinates: float = 1.0,
+        key_is_new: bool = False,
     ) -> None:
         """`initial` is the swarm's first vector (d,), `base` what a checkpoint held; `channel_key` was `made` at that
         second since 1970. `peers` are all that may ever share a cell with us, neighbours or not. `coordinates` is the
-        share of them that a round shares.
+        share of them that a round shares. `key_is_new`: this process has made the channel key.
         """
         self.sharing = sharing
         size = initial.size
@@ -64,7 +68,10 @@ class Guard:
         """
         self.letters = Letters(peers, rounds=rounds, most_bytes=self.room)
         self._me = identity.peer_id
-        self._terms = GuardedTerms(sharing, Hand(Signer(identity.sign, verify, randbytes), channel_key), rule, momentum)
+        hand = Hand(Signer(identity.sign, verify, randbytes), channel_key, key_is_new)
+        self._terms = GuardedTerms(sharing, hand, rule, momentum)
+        self._new_until: int | None = None
+        """The round from which on all peers have heard of a key that was new."""
         self._coordinates = Coordinates(coordinates, size, swarm)
         self._keys = ChannelKeys(swarm, peers, verify)
         self.notice = make_notice(swarm, self._me, made, channel_key, identity.sign)
@@ -109,6 +116,10 @@ class Guard:
         beacon: bytes = NO_BEACON,
     ) -> GuardedRound:
         """Round `number` on the model `trained`; `update` is what it brings. The epoch's `beacon` draws coordinates."""
+        if self._new_until is None:
+            self._new_until = number + _SETTLING
+        if number >= self._new_until and self._terms.hand.key_is_new:
+            self._terms = replace(self._terms, hand=replace(self._terms.hand, key_is_new=False))
         return GuardedRound(
             self._me,
             number,

@@ -79,6 +79,8 @@ class RoundClosed(_Event):
     round: Count
     """0 is the first."""
     outcome: Literal["averaged", "void"]
+    void: str | None = None
+    """Why the secret phase opened no sum; None where it did, and in open rounds."""
     present: tuple[str, ...]
     """Members other than this node whose vector was averaged, in any phase."""
     absent: tuple[str, ...]
@@ -102,6 +104,28 @@ class RoundClosed(_Event):
     """Since the round before closed, all peers, encryption and framing included."""
     bytes_received: Count
     champion_version: Count
+    epsilon: Figure | None = None
+    """ε of all that may have left the node so far, at the delta of the topology file; None where none is claimed."""
+
+
+class Charged(_Event):
+    """The ledger holds what is about to leave the node: written before it does."""
+
+    type: Literal["charged"] = "charged"
+    round: Count
+    epsilon: Figure
+    """As in `RoundClosed`."""
+
+
+class PrivacySpent(_Event):
+    """The budget of privacy allows no further release: the node goes on averaging and serving, and brings nothing."""
+
+    type: Literal["privacy_spent"] = "privacy_spent"
+    round: Count
+    """The first that it brings nothing to."""
+    epsilon: Figure | None
+    """Spent so far."""
+    reason: str
 
 
 class Promoted(_Event):
@@ -140,6 +164,10 @@ class Faulted(_Event):
     round: Count
     peer: str
     reason: str
+    proved: bool = False
+    """Whether what the peer signed shows it to anybody. Otherwise it holds as long as no more lie than are tolerated:
+    reason to distrust, not to evict.
+    """
 
 
 class Finished(_Event):
@@ -164,6 +192,8 @@ Event = Annotated[
     | Connected
     | Disconnected
     | RoundClosed
+    | Charged
+    | PrivacySpent
     | Promoted
     | RolledBack
     | Refused

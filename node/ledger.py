@@ -98,10 +98,11 @@ class Ledger:
         self._failed = False
 
     @classmethod
-    def open(cls, path: Path, budget: Budget, *, at_least: Head | None = None) -> Self:
+    def open(cls, path: Path, budget: Budget, *, at_least: Head | None = None, level: Level | None = None) -> Self:
         """Open or create `path`, and hold it against every other process until `close`.
 
-        Raises StateError where it is in use, damaged, or shorter or other than `at_least`.
+        Raises StateError where it is in use, damaged, or shorter or other than `at_least`; with `level`, also where it
+        holds releases of the other one: ε for records and ε for updates cannot be added up.
         """
         new = not path.exists()
         try:
@@ -112,7 +113,7 @@ class Ledger:
             _lock(descriptor, path)
             if new:
                 _sync_folder(path.parent)
-            head, total = _read(descriptor, path, at_least)
+            head, total = _read(descriptor, path, at_least, level)
         except BaseException:
             os.close(descriptor)
             raise
@@ -238,7 +239,7 @@ def _sync_folder(path: Path) -> None:
         os.close(descriptor)
 
 
-def _read(descriptor: int, path: Path, at_least: Head | None) -> tuple[Head, _Total]:
+def _read(descriptor: int, path: Path, at_least: Head | None, level: Level | None) -> tuple[Head, _Total]:
     size = os.fstat(descriptor).st_size
     if size > MAX_LEDGER_BYTES:
         raise _damaged(path, f"it has {size} bytes, and {MAX_LEDGER_BYTES} are the most")
@@ -249,7 +250,7 @@ def _read(descriptor: int, path: Path, at_least: Head | None) -> tuple[Head, _To
     digest, total, count = _GENESIS, _Total(), 0
     reached = at_least is None or at_least == Head(0, _GENESIS)
     for line in data[:whole].split(b"\n")[:-1]:
-        digest = _check(line, digest, count, path, total)
+        digest = _check(line, digest, count, path, total, level)
         count += 1
         reached = reached or at_least == Head(count, digest)
     if not reached:
@@ -264,7 +265,7 @@ def _read(descriptor: int, path: Path, at_least: Head | None) -> tuple[Head, _To
     return Head(count, digest), total
 
 
-def _check(line: bytes, before: bytes, count: int, path: Path, total: _Total) -> bytes:
+def _check(line: bytes, before: bytes, count: int, path: Path, total: _Total, level: Level | None) -> bytes:
     body, _, written = line.rpartition(b"\t")
     digest = _chained(before, body)
     if written != digest.hex().encode():
@@ -276,6 +277,11 @@ def _check(line: bytes, before: bytes, count: int, path: Path, total: _Total) ->
         raise _damaged(path, f"line {count + 1} is no entry: {error}") from error
     if entry.sequence != count:
         raise _damaged(path, f"line {count + 1} has sequence {entry.sequence}")
+    if level not in (None, entry.level):
+        raise StateError(
+            f"{path} holds releases with dp = {entry.level!r}, and this run has dp = {level!r}: their ε do not add up",
+            f"Go on with dp = {entry.level!r}; or use data that nothing was let out of, in a new state folder.",
+        )
     return digest
 
 

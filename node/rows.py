@@ -37,6 +37,22 @@ def everybodys_rows(topology: Topology) -> tuple[list[Dataset], Dataset]:
     return [split.train.take(rows) for rows in _parts(topology, split.train)], split.test
 
 
+def public_rows(topology: Topology) -> int:
+    """Rows that a node trains on, as all may know: what the file says, or an even part of the common training rows.
+
+    A node's own number is not public: whether a row is there or not may not show, not even in it.
+    """
+    if topology.privacy.rows is not None or topology.privacy.dp != "record":
+        return even_part(topology, 0)
+    return even_part(topology, len(load_task(topology).train))
+
+
+def even_part(topology: Topology, rows: int) -> int:
+    """As `public_rows`, where the common data set has `rows` training rows."""
+    even = round(rows * (1 - topology.task.holdout) / len(topology.nodes))
+    return topology.privacy.rows or max(1, even)
+
+
 def _parts(topology: Topology, train: Dataset) -> Sequence[Indices]:
     task = topology.task
     return partition(

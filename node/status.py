@@ -40,6 +40,10 @@ class Status:
     refused: int = 0
     last_refusal: str | None = None
     faults: int = 0
+    epsilon: float | None = None
+    """ε that may have left the node so far; None where none is claimed."""
+    privacy_spent: bool = False
+    """The budget allows no further release."""
 
     def after(self, event: journal.Event) -> Status:
         """The status once `event` has happened."""
@@ -55,6 +59,7 @@ class Status:
                     round=event.round,
                     champion_version=event.champion_version,
                     up=(),
+                    privacy_spent=False,  # told again where it still is
                 )
             case journal.Connected():
                 return replace(self, up=(*(p for p in self.up if p != event.peer), event.peer))
@@ -74,7 +79,12 @@ class Status:
                     bytes_sent=self.bytes_sent + event.bytes_sent,
                     bytes_received=self.bytes_received + event.bytes_received,
                     deadlines_missed=missed,
+                    epsilon=self.epsilon if event.epsilon is None else event.epsilon,
                 )
+            case journal.Charged():
+                return replace(self, epsilon=event.epsilon)
+            case journal.PrivacySpent():
+                return replace(self, privacy_spent=True)
             case journal.Refused():
                 reason = f"{event.peer or event.address}: {event.reason}"
                 return replace(self, refused=self.refused + event.count, last_refusal=reason)
@@ -127,6 +137,9 @@ def draw_status(status: Status) -> Group:
     table.add_row("champion", f"version {status.champion_version}{accuracy}")
     if status.consensus_distance is not None:
         table.add_row("consensus", f"distance {status.consensus_distance:.3g}")
+    if status.epsilon is not None:
+        over = ", the budget is spent: it brings nothing more" if status.privacy_spent else ""
+        table.add_row("privacy", f"ε {status.epsilon:.3g} so far{over}")
     table.add_row("traffic", f"{status.bytes_sent:,} bytes sent, {status.bytes_received:,} received")
     for peer, count in status.deadlines_missed.items():
         table.add_row("waited for", f"{plain(peer)}: {count} deadlines in vain")

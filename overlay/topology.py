@@ -18,15 +18,18 @@ from typing import Any, ClassVar, Final, Self
 from pydantic import Field, PrivateAttr, ValidationError, field_validator, model_validator
 
 from consensus.committee import Plan
-from consensus.guarded_terms import GuardTerms
+from consensus.sharing import Sharing
+from crypto.fixedpoint import FixedPoint
 from crypto.identity import PeerId
 from overlay.addresses import LOOPBACK
 from overlay.families import FAMILY_NAMES, Edge, Graph
 from overlay.section import Planned, Section
-from overlay.topology_checks import check_data, check_privacy, check_sharing, check_unique, committee_plan
+from overlay.topology_checks import cell_size, check_data, check_privacy, check_sharing, check_unique, committee_plan
 from overlay.topology_errors import Problem, TopologyError, explain, nearest, shown
+from overlay.topology_noise import check_noise
 from overlay.topology_privacy import Privacy
 from overlay.topology_schema import MAX_NODES, Consensus, Name, Node, Rounds, Targets, Task
+from overlay.topology_sharing import Setting, noise_shares, sharing_of
 from overlay.topology_text import render
 
 __all__ = ["Topology", "TopologyError", "dumps", "load_topology", "parse_topology"]
@@ -113,22 +116,25 @@ class Topology(Section):
         shared = self.privacy.sharing != "none"
         return committee_plan(self.consensus, self.names, self._edges, self.seed, shared=shared)
 
-    def guard(self, layout: bytes = bytes(32)) -> GuardTerms | None:
-        """How private rounds are run on a model of this layout; None where nothing is shared in secret."""
-        privacy = self.privacy
-        if privacy.sharing == "none":
+    @cached_property
+    def cell_members(self) -> int:
+        """m: nodes of a cell, where something is shared in secret."""
+        return cell_size(self.consensus, self.names, self.plan)
+
+    @property
+    def noise_shares(self) -> int | None:
+        """h: shares of distributed noise that protect together, in every sum that is opened; None without it."""
+        return None if self.privacy.sharing == "none" else noise_shares(self.privacy, self.cell_members)
+
+    def sharing(self, layout: bytes = bytes(32), encoding: FixedPoint | None = None) -> Sharing | None:
+        """How secret phases are run on a model of this layout; None where nothing is shared in secret.
+
+        `encoding` says how updates are written where noise decides that. Raises PlanError for one that does not fit.
+        """
+        if self.privacy.sharing == "none":
             return None
-        return GuardTerms(
-            members=len(self.plan.phases_of(0, 0)[0]),
-            tolerated=privacy.tolerated,
-            packed=privacy.packing,
-            liars=privacy.liars,
-            absentees=privacy.absentees,
-            clip=privacy.clip,
-            deadline_s=self.rounds.deadline_s,
-            swarm=self.digest(),
-            layout=layout,
-        )
+        setting = Setting(self.cell_members, self.rounds.deadline_s, self.digest(), layout, encoding)
+        return sharing_of(self.privacy, setting)
 
     def with_overrides(self, rounds: int | None = None, seed: int | None = None, dataset: str | None = None) -> Self:
         """A copy with other rounds, seed or data; a drawn graph is drawn anew. Raises `TopologyError`."""
@@ -155,8 +161,8 @@ class Topology(Section):
         """SHA-256 (32 bytes) of what all peers must agree on: names, edges, seed, task, committee and round rules.
 
         Left out is what may differ from device to device or from run to run: addresses, PeerIds, paths of data, targets
-        and the number of rounds. The edges go in as drawn, so that two releases of the graph library that draw
-        differently find out before they average.
+        and, without noise, the number of rounds. The edges go in as drawn, so that two releases of the graph library
+        that draw differently find out before they average.
         """
         raw = self._raw()
         agreed = {
@@ -166,13 +172,17 @@ class Topology(Section):
             "nodes": self.names,
             "edges": self._edges,
             "task": {**raw["task"], "dataset": self.task.dataset.partition(":")[0]},
-            "rounds": {"deadline_s": self.rounds.deadline_s, "quorum": self.rounds.quorum},
+            "rounds": {"deadline_s": self.rounds.deadline_s, "quorum": self.rounds.quorum} | self._noised_rounds(),
             # Without what is not read: swarms of releases that had no such keys keep their digests.
             "consensus": _read(raw["consensus"], self.consensus),
             "privacy": _read(raw["privacy"], self.privacy),
         }
         canonical = json.dumps(agreed, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
         return hashlib.sha256(canonical.encode("ascii")).digest()
+
+    def _noised_rounds(self) -> dict[str, int]:
+        """The number of rounds, where the noise is made for it: peers with another add another noise."""
+        return {} if self.privacy.dp == "off" else {"count": self.rounds.count}
 
     def _raw(self) -> dict[str, Any]:
         return self.model_dump(by_alias=True)
@@ -206,6 +216,8 @@ class Topology(Section):
         _ = self.plan  # so that committees which cannot be formed are noticed now
         if self.privacy.sharing != "none":
             check_sharing(self.privacy, self.consensus, self.names, self.plan)
+        members = None if self.privacy.sharing == "none" else self.cell_members
+        check_noise(self.privacy, self.task, self.rounds, members)
         return self
 
 

@@ -7,18 +7,13 @@ from itertools import combinations
 from typing import Final
 
 from consensus.committee import Plan, plan
-from consensus.encrypted_terms import EncryptedTerms
 from consensus.errors import PlanError
-from consensus.guarded_terms import GuardTerms
-from consensus.masked_terms import MaskedTerms
-from crypto.ckks import Ckks
-from crypto.fixedpoint import FixedPoint
-from crypto.identity import PeerId
 from overlay.addresses import Address
 from overlay.families import Edge
 from overlay.topology_errors import Problem, listed, shown
 from overlay.topology_privacy import Privacy
 from overlay.topology_schema import Consensus, Node, Task
+from overlay.topology_sharing import Setting, sharing_of
 
 _REMEDY: Final = {
     "neighbourhood": "every connected graph has neighbourhoods: check [graph]",
@@ -77,41 +72,25 @@ def check_sharing(privacy: Privacy, consensus: Consensus, names: Sequence[str], 
     if kind == "neighbourhood":
         why = "the sums of neighbourhoods that overlap can be subtracted, and what is left is one node's update"
         raise Problem(f'{here} does not go with committee = "neighbourhood": {why}', _USE_CELLS, "privacy.sharing")
-    members = consensus.size or _clique_size(here, names, made)
+    members = cell_size(consensus, names, made, here)
     try:
-        _try_terms(privacy, members)
+        sharing_of(privacy, Setting(members, 1.0))
     except PlanError as error:
         numbers = "tolerated, packing, liars or absentees" if privacy.sharing == "shamir" else "tolerated or absentees"
         remedy = f"use larger cells, or lower {numbers}"
         raise Problem(f"{here} does not fit cells of {members}: {error}", remedy, "privacy.sharing") from error
 
 
-def _clique_size(here: str, names: Sequence[str], made: Plan) -> int:
+def cell_size(consensus: Consensus, names: Sequence[str], made: Plan, here: str = "sharing") -> int:
+    """Members of every cell of the secret phase."""
+    if consensus.size is not None:
+        return consensus.size
     sizes = {len(made.phases_of(member, 0)[0]): name for member, name in enumerate(names)}
     if len(sizes) > 1:
         found = listed([f"{size} ({name})" for size, name in sorted(sizes.items())])
         what = f"{here} needs cells of one size; the cliques here have {found} members"
         raise Problem(what, _USE_CELLS, "privacy.sharing")
     return min(sizes)
-
-
-def _try_terms(privacy: Privacy, members: int) -> None:
-    """Raises PlanError for numbers that no round of such cells can be run with."""
-    cell = tuple(PeerId(f"member {place:03}") for place in range(members))
-    match privacy.sharing:
-        case "shamir":
-            GuardTerms(
-                members=members,
-                tolerated=privacy.tolerated,
-                packed=privacy.packing,
-                liars=privacy.liars,
-                absentees=privacy.absentees,
-                clip=privacy.clip,
-            )
-        case "masks":
-            MaskedTerms(cell, 0, members, FixedPoint(1.0, privacy.clip, members), privacy.tolerated)
-        case "bfv" | "ckks":
-            EncryptedTerms(cell, 0, 1, Ckks())
 
 
 def _misfit(kind: str, why: str) -> Problem:

@@ -208,6 +208,8 @@ class Targets(Section):
     """Of the whole run at most."""
     bytes_per_node_round: float | None = Field(default=None, gt=0)
     """Sent, at most."""
+    epsilon: float | None = Field(default=None, gt=0)
+    """Of the node that let out the most, over the whole run, at most."""
 
 
 class Node(Section):

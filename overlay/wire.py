@@ -25,6 +25,7 @@ from consensus.messages import Contribution
 from consensus.private_messages import PrivateMessage
 from overlay.wire_kinds import Kind, blob, integer, quote
 from overlay.wire_private import PRIVATE_KINDS
+from overlay.wire_relay import RELAY_KINDS, RelayMessage
 from overlay.wire_sums import SUM_KINDS, SumMessage
 
 VERSION: Final = 1
@@ -77,7 +78,17 @@ class Pong:
     nonce: int
 
 
-Message = Greeting | Ping | Pong | Contribution | PrivateMessage | SumMessage | MeetingMessage | ChannelKeyNotice
+Message = (
+    Greeting
+    | Ping
+    | Pong
+    | Contribution
+    | PrivateMessage
+    | SumMessage
+    | MeetingMessage
+    | ChannelKeyNotice
+    | RelayMessage
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +147,7 @@ _KINDS: Final[Mapping[type[Any], Kind]] = {
     ),
     **PRIVATE_KINDS,
     **SUM_KINDS,
+    **RELAY_KINDS,
 }
 _BY_NAME: Final[Mapping[str, Kind]] = {kind.name: kind for kind in _KINDS.values()}
 

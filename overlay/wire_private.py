@@ -26,6 +26,7 @@ from overlay.wire_kinds import Check, Kind, blob, integer, text
 
 MAX_ROUND: Final = 2**31 - 1
 MAX_MEMBER: Final = 255
+MAX_BLOCK: Final = 2**20
 MAX_VIEW: Final = 2 * MAX_MEMBER
 MAX_SECONDS: Final = 2**40
 
@@ -36,6 +37,7 @@ _FIELDS: Final[Mapping[str, Check]] = {
     "author": integer(MAX_MEMBER),
     "owner": integer(MAX_MEMBER),
     "part": integer(MAX_MEMBER),
+    "block": integer(MAX_BLOCK),
     "view": integer(MAX_VIEW + 2),
     "step": integer(1),
     "role": integer(max(Role)),

@@ -13,14 +13,16 @@ import pytest
 import trio
 from hypothesis import given
 from hypothesis import strategies as st
+from rich.console import Console
 
+from crypto.accountant import Release
 from node.journal import RoundClosed
 from node.lab.folder import RunFolder
-from node.learning.data import Dataset, save_dataset
+from node.learning.data import Dataset, Split, save_dataset
 from overlay.libp2p_limits import TransportLimits
 from overlay.topology import parse_topology
 from tests.benchmarks import __main__ as command
-from tests.benchmarks import environment, flow, peers, scaling, transport
+from tests.benchmarks import accuracy, audit, environment, flow, peers, scaling, sharing, sharing_child, transport
 from tests.benchmarks.lab import LabRun
 from tests.benchmarks.machine import BenchmarkError, Figures
 from tests.benchmarks.processes import (
@@ -70,6 +72,15 @@ def test_the_file_is_flat_and_names_the_machine(tmp_path):
     assert all(isinstance(value, str | int | float | bool) for value in written.values())
     assert written["round_s_ours"] == 0.1235
     assert [path.name for path in tmp_path.iterdir()] == ["x.json"]
+
+
+def test_a_figure_stands_beside_its_yardsticks():
+    figures = Figures("x")
+    figures.beside("deal_mb_s_8_2_3", 300.0, memcpy=6000.0, tenseal=3.0)
+    assert [figures[f"deal_mb_s_8_2_3{rest}"] for rest in ("", "_over_memcpy", "_over_tenseal")] == [300.0, 0.05, 100.0]
+    for yardsticks in ({}, {"memcpy": 0.0}):
+        with pytest.raises(ValueError, match="yardsticks"):
+            figures.beside("open_mb_s", 1.0, **yardsticks)
 
 
 # --- processes
@@ -362,6 +373,90 @@ def test_the_cost_of_a_round_excludes_training_and_the_first_rounds():
     assert measured.beyond_training_s == pytest.approx(0.2)
     assert measured.round_s == pytest.approx(0.7)
     assert measured.bytes_sent_per_node == 2
+
+
+# --- sharing
+
+TABLE = {"4_1_2": 2.13, "8_2_2": 3.83, "8_2_3": 2.85, "16_5_6": 2.79}
+"""4-byte words a parameter at a million of them, as they were planned."""
+
+
+def test_the_words_to_send_are_those_of_the_table():
+    words = {sharing_child.name_of(packing): sharing.table_words(packing, 10**6) for packing in sharing.PACKINGS}
+    assert {name: words[name] for name in TABLE} == pytest.approx(TABLE, abs=0.006)
+
+
+def test_a_small_measurement_gives_all_figures(monkeypatch):
+    """Every round is exact; the times mean nothing at this size."""
+    monkeypatch.setattr(sharing_child, "ROWS", 32)
+    for module in (sharing, sharing_child):
+        monkeypatch.setattr(module, "PACKINGS", sharing.PACKINGS[:2])
+    timed = sharing_child.measure(3000, repeats=1)
+    medians = {name: max(seconds[0], 1e-9) for name, seconds in timed.seconds.items()}
+    figures = sharing.figures_of(medians, timed.sent, Console(quiet=True))
+    for packing in sharing.PACKINGS:
+        name = sharing_child.name_of(packing)
+        for key in (f"deal_mb_s_{name}", f"open_mb_s_{name}", f"round_ms_1m_{name}"):
+            assert float(figures[key]) > 0
+            assert {f"{key}_over_memcpy", f"{key}_over_tenseal"} <= set(figures)
+        assert (
+            float(figures[f"sent_bytes_per_param_{name}"])
+            > 4 * (packing.members - 1 - packing.tolerated) / packing.packed
+        )
+
+
+# --- accuracy
+
+
+def tiny():
+    rng = np.random.default_rng(1)
+    features = rng.normal(size=(1600, 6)).astype(np.float32)
+    labels = (features[:, 0] + 0.3 * rng.normal(size=1600) > 0.3).astype(np.int64)
+    data = Dataset(features, labels, classes=("0", "1"), feature_names=tuple("abcdef"))
+    return Split(data, data)
+
+
+def test_every_mode_of_accuracy_learns_and_keeps_its_budget(monkeypatch):
+    quick = {8.0: accuracy.Pace(1.0, 2, 1, 2.0, 0.5)}
+    monkeypatch.setattr(accuracy, "EPSILONS", (8.0,))
+    monkeypatch.setattr(accuracy, "DISTRIBUTED", quick)
+    monkeypatch.setattr(accuracy, "LOCAL", {8.0: accuracy.Pace(1.0, 1, 2, 2.0, 0.5)})
+    monkeypatch.setattr(accuracy, "PLAIN_ROUNDS", 6)
+    scores = {name: [measure(accuracy.Swarm.of(tiny(), 1))] for name, measure in accuracy.modes().items()}
+    most = accuracy.majority(tiny().test)
+    assert scores.keys() == {"plain", "ckks", "local_dp_8", "distributed_dp_8", "ckks_dp_8"}
+    assert scores["plain"][0] > most + 5
+    assert scores["distributed_dp_8"][0] > most + 5
+    assert abs(scores["plain"][0] - scores["ckks"][0]) <= 0.2
+    assert abs(scores["distributed_dp_8"][0] - scores["ckks_dp_8"][0]) <= 0.2
+    figures = accuracy.figures_of(scores, most)
+    assert figures["earlier_dp_percent"] == 65.87
+    accuracy.table(figures, Console(quiet=True))
+
+
+def test_a_run_that_spends_more_than_its_budget_is_no_figure():
+    with pytest.raises(BenchmarkError, match="budget"):
+        accuracy._require([[Release(1.0)], [Release(1.1)]], 4.0)
+
+
+# --- audit
+
+
+def test_a_claim_is_measured_and_a_broken_one_is_caught():
+    claim = audit.Claim(4.0)
+
+    def game(mu):
+        def play(seed):
+            rng = np.random.default_rng(seed)
+            return rng.normal(1, 1 / mu, 4000), rng.normal(0, 1 / mu, 4000)
+
+        return play
+
+    kept, broken = (audit.play(claim, game(mu), 2) for mu in (claim.mu, 1.3 * claim.mu))
+    assert 0.7 * kept.claimed < kept.gaussian < kept.claimed == pytest.approx(4.0, rel=1e-3)
+    assert 0.3 * kept.claimed < kept.by_rates < kept.claimed
+    assert kept.games == 16_000
+    assert broken.gaussian > broken.claimed
 
 
 # --- the command

@@ -46,6 +46,7 @@ def run_child(order: NodeOrder) -> None:
                 book=FolderBook(folder.addresses),
                 shard=load_saved(folder.shard(order.name)),
                 test=load_saved(folder.test),
+                rows=order.rows,
             )
             with plain_user_errors():
                 trio.run(_run_until_told, spec, state)

@@ -30,6 +30,10 @@ class Fold:
     promotions: int = 0
     rollbacks: int = 0
     refused: int = 0
+    epsilon: float | None = None
+    """The most that it ever told of, closed round or not; None where it claims nothing."""
+    spent_at: int | None = None
+    """The first round to which it brought nothing, its budget of privacy being spent."""
     faults: dict[tuple[str, str], list[int]] = field(default_factory=lambda: defaultdict(list))
     """(peer, reason) → rounds."""
 
@@ -47,6 +51,8 @@ class Fold:
                     self.resumed_at.append(event.round)
             case journal.RoundClosed():
                 self._close(event)
+            case journal.Charged() | journal.PrivacySpent():
+                self._account(event)
             case journal.Finished():
                 self.finished = True
             case journal.Promoted():
@@ -60,7 +66,17 @@ class Fold:
             case _:
                 pass  # connections come and go: the console shows them
 
+    def _account(self, event: journal.Charged | journal.PrivacySpent) -> None:
+        self._tell(event.epsilon)
+        if isinstance(event, journal.PrivacySpent):
+            self.spent_at = event.round if self.spent_at is None else min(self.spent_at, event.round)
+
+    def _tell(self, epsilon: float | None) -> None:
+        if epsilon is not None:
+            self.epsilon = epsilon if self.epsilon is None else max(self.epsilon, epsilon)
+
     def _close(self, event: journal.RoundClosed) -> None:
+        self._tell(event.epsilon)
         if not 0 <= event.round < self.limit:
             self.beyond += 1
             return
@@ -89,6 +105,8 @@ class Fold:
         void = sum(row.outcome == "void" for row in self.rounds.values())
         if void:
             yield f"had no quorum in {_count(void, 'round')} and kept its own vector."
+        if self.spent_at is not None:
+            yield f"brought nothing from round {self.spent_at} on: its budget of privacy was spent."
 
 
 def _count(number: int, noun: str) -> str:

@@ -20,6 +20,8 @@ class NodeOrder:
     name: str
     folder: str
     peers: tuple[tuple[str, str], ...]
+    rows: int
+    """As `node.rows.public_rows`."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -91,6 +91,10 @@ def _apart(difference: float, other: str) -> str:
     return f"{points} {'above' if difference > 0 else 'below'} {other}"
 
 
+def _at(delta: float | None) -> str:
+    return "the most of a node" if delta is None else f"the most of a node, δ = {delta:g}"
+
+
 def _figures(report: Report) -> list[Figure]:
     summary, baselines = report.summary, report.baselines
     lowest = f"lowest {words.accuracy(summary.honest_accuracy_min)}"
@@ -99,6 +103,7 @@ def _figures(report: Report) -> list[Figure]:
         Figure("Alone", words.accuracy(baselines.local_only_mean), "mean of nodes"),
         Figure("In one place", words.accuracy(baselines.centralised), "all rows together"),
         Figure("Consensus distance", words.distance(summary.consensus_distance), "last round"),
+        Figure("ε", words.distance(summary.epsilon_max), _at(summary.delta)),
         Figure("Round", words.duration(summary.round_s_median), "median"),
         Figure("Traffic", words.size(summary.bytes_per_node_round), "sent a node and round"),
         Figure("Run", words.duration(summary.wall_s), f"start-up {words.duration(summary.startup_s)}"),

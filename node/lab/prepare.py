@@ -8,7 +8,7 @@ from crypto.identity import PeerId
 from node.errors import RunError
 from node.lab.folder import RunFolder
 from node.learning.data import save_dataset
-from node.rows import everybodys_rows
+from node.rows import even_part, everybodys_rows
 from node.state import StateFolder
 from overlay.topology import Topology
 
@@ -31,12 +31,13 @@ def make_keys(folder: RunFolder, topology: Topology) -> dict[str, PeerId]:
     return {node.name: StateFolder(folder.state(node.name)).create_identity().peer_id for node in topology.nodes}
 
 
-def make_shards(folder: RunFolder, topology: Topology) -> None:
-    """Deal the training rows to the nodes and lay the global test set apart."""
+def make_shards(folder: RunFolder, topology: Topology) -> int:
+    """Deal the training rows to the nodes and lay the global test set apart; gives what `public_rows` does."""
     shards, test = everybodys_rows(topology)
     for name, shard in zip(topology.names, shards, strict=True):
         save_dataset(folder.shard(name), shard)
     save_dataset(folder.test, test)
+    return even_part(topology, sum(map(len, shards)))
 
 
 def one_thread_each() -> None:

@@ -74,6 +74,8 @@ class RunRecord(_Frozen):
     nodes: tuple[NodeRecord, ...] = Field(min_length=1, max_length=4096)
     edges: tuple[tuple[str, str], ...] = ()
     """Of the graph, by node name, each once."""
+    delta: Annotated[float, Field(gt=0, lt=1)] | None = None
+    """Of `[privacy]`: what every ε is told at; None where none is claimed."""
     targets: dict[str, float] = {}
     """Key of `[targets]` → value."""
     baselines: Baselines = Baselines()

@@ -44,6 +44,8 @@ class Rounds(_Frozen):
     round_s: tuple[float | None, ...]
     bytes_sent: tuple[int | None, ...]
     bytes_received: tuple[int | None, ...]
+    epsilon: tuple[float | None, ...]
+    """ε of all that may have left the node by then."""
 
 
 class NodeReport(_Frozen):
@@ -56,6 +58,7 @@ class NodeReport(_Frozen):
     accuracy: tuple[float | None, ...]
     local_only_accuracy: float | None
     epsilon: float | None
+    """ε over the whole run at the topology's delta; None where none is claimed."""
     bytes_sent: int
     """Everything it sent, rounds that it played twice included."""
     bytes_received: int
@@ -111,6 +114,10 @@ class Summary(_Frozen):
     startup_s: float | None
     round_s_median: float | None
     bytes_per_node_round: float | None
+    epsilon_max: float | None
+    """The largest ε of a node; None where none is claimed."""
+    delta: float | None
+    """δ at which every ε holds."""
     false_quarantines: int
     missed_adversaries: int
 

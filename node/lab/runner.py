@@ -101,6 +101,7 @@ class _Lab:
         self._view = view
         self._began_at, self._clock = time.time(), time.monotonic()
         self._peers: Mapping[str, PeerId] = {}
+        self._rows = 0  # as all may know
         self._processes: dict[str, ForkServerProcess] = {}
         self._restarts: dict[str, int] = {}
         self._journals = {name: journal.Follower(folder.journal(name)) for name in topology.names}
@@ -158,7 +159,7 @@ class _Lab:
         self._peers = make_keys(self._folder, self._topology)
         self._order = dumps(self._topology.on_loopback(self._peers))
         self._say(f"dealing {self._topology.task.dataset} to {len(self._topology.nodes)} nodes")
-        await trio.to_thread.run_sync(make_shards, self._folder, self._topology)
+        self._rows = await trio.to_thread.run_sync(make_shards, self._folder, self._topology)
         self._say("starting the nodes")
 
     async def _rounds(self) -> None:
@@ -189,7 +190,7 @@ class _Lab:
         self._progress.mark(name, "gave up")
 
     async def _start(self, name: str) -> ForkServerProcess:
-        order = NodeOrder(self._order, name, str(self._folder.path), tuple(self._peers.items()))
+        order = NodeOrder(self._order, name, str(self._folder.path), tuple(self._peers.items()), self._rows)
         process = self._context.Process(target=be_node, args=(order,), name=name)
         await trio.to_thread.run_sync(process.start)
         self._processes[name] = process
@@ -263,6 +264,7 @@ class _Lab:
                 nodes=tuple(NodeRecord(name=name, peer_id=self._peers.get(name)) for name in names),
                 edges=tuple((names[a], names[b]) for a, b in topology.edges()),
                 targets=topology.targets.model_dump(exclude_none=True),
+                delta=topology.privacy.delta,
                 baselines=self._baselines,
                 wall_s=time.monotonic() - self._clock,
                 cpu_s=sum(node.cpu_s for node in nodes.values()),

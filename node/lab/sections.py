@@ -142,6 +142,26 @@ def _consensus(report: Report) -> Section | None:
     return Section("consensus", "Consensus distance", lead, chart.draw(*HALF), table=table)
 
 
+def _privacy(report: Report) -> Section | None:
+    lists = [node.by_round.epsilon for node in report.nodes]
+    if not _any(lists):
+        return None
+    most = [max(known(values), default=None) for values in zip(*lists, strict=True)]
+    target = report.targets.get("epsilon")
+    chart = LineChart(
+        title="ε by round",
+        series=[Series("the most of a node", most, "mean")],
+        format=words.distance,
+        references=[] if target is None else [Reference("target", target, "reference target")],
+        band=_band(lists),
+        low=0.0,
+    )
+    at = "" if report.summary.delta is None else f" at δ = {report.summary.delta:g}"
+    lead = f"What all that a node let out tells of its data, added up{at}; the band reaches to the node of least ε."
+    table = _by_node_table(report, lists, words.distance)
+    return Section("privacy", "Privacy spent", lead, chart.draw(*HALF), table=table)
+
+
 def _times(report: Report) -> Section | None:
     totals = [node.by_round.round_s for node in report.nodes]
     if not _any(totals):
@@ -211,6 +231,7 @@ SECTIONS: tuple[Callable[[Report], Section | None], ...] = (
     _alone,
     _accuracy,
     _consensus,
+    _privacy,
     _strip,
     _times,
     _traffic,
@@ -230,7 +251,7 @@ def facts(topology_text: str) -> Iterator[str]:
         ("task", ("dataset", "partition", "model")),
         ("graph", ("family",)),
         ("consensus", ("committee", "rule")),
-        ("privacy", ("sharing",)),
+        ("privacy", ("sharing", "dp")),
     ):
         values: Any = table.get(section)
         for key in keys if isinstance(values, dict) else ():

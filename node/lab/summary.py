@@ -118,6 +118,7 @@ def _cost(report: Report) -> Text:
         ("round", words.duration(summary.round_s_median)),
         ("a node and round", words.size(summary.bytes_per_node_round)),
         ("consensus distance", words.distance(summary.consensus_distance)),
+        ("ε at most", words.distance(summary.epsilon_max)),
     ]
     second = [
         ("wall", words.duration(summary.wall_s)),

@@ -29,6 +29,7 @@ MEASURES = {
     "consensus_distance": Measure("consensus distance", lambda s: s.consensus_distance, at_least=False),
     "round_s": Measure("median round time in seconds", lambda s: s.round_s_median, at_least=False),
     "wall_s": Measure("wall time in seconds", lambda s: s.wall_s, at_least=False),
+    "epsilon": Measure("largest ε of a node", lambda s: s.epsilon_max, at_least=False),
     "bytes_per_node_round": Measure("bytes a node and round", lambda s: s.bytes_per_node_round, at_least=False),
 }
 

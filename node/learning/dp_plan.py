@@ -24,7 +24,7 @@ class Cell:
     members: int
     """m."""
     shares: int
-    """h = m − t − f (`crypto.mechanisms.noise_shares`)."""
+    """h = m − t − f − e (`crypto.mechanisms.noise_shares`)."""
     room: float
     """Norm of an honest update, in lattice units (`ProofParameters.honest_norm`)."""
 
@@ -52,7 +52,7 @@ class RecordPlan:
         if not (math.isfinite(rows) and rows > 0):
             raise ValueError(f"rows must be positive and finite, got {rows}")
         failure = _FAILURE_SHARE * delta / steps
-        multiplier = calibrate(epsilon, delta, steps=steps, sampling=sampling, failure=failure * steps)
+        multiplier = _agreed(calibrate(epsilon, delta, steps=steps, sampling=sampling, failure=failure * steps))
         return cls(clip, sampling, steps, rows, multiplier, failure)
 
     def local(self, dimension: int) -> LatticeGaussian:
@@ -111,7 +111,8 @@ class UpdatePlan:
     def within(cls, epsilon: float, delta: float, *, clip: float, rounds: int) -> Self:
         """The plan with the least noise that `rounds` updates need to stay within (epsilon, delta)."""
         failure = _FAILURE_SHARE * delta / rounds
-        return cls(clip, rounds, calibrate(epsilon, delta, steps=rounds, failure=failure * rounds), failure)
+        multiplier = _agreed(calibrate(epsilon, delta, steps=rounds, failure=failure * rounds))
+        return cls(clip, rounds, multiplier, failure)
 
     def mechanism(self, dimension: int, cell: Cell | None = None) -> LatticeGaussian:
         """Noise on an update: by itself where `cell` is None, else one member's share."""
@@ -129,3 +130,11 @@ class UpdatePlan:
     def release(self) -> Release:
         """What one update costs."""
         return Release(self.multiplier, 1.0, 1, self.failure)
+
+
+def _agreed(multiplier: float) -> float:
+    """At most one part in 2¹⁵ more. All members must have the same, and mathematical libraries differ in the last
+    place.
+    """
+    mantissa, exponent = math.frexp(multiplier)
+    return math.ldexp(math.ceil(mantissa * 2**16), exponent - 16)

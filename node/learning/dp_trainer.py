@@ -9,15 +9,18 @@ the node), rows that are used otherwise (a holdout that decides on rollback), an
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 
+from crypto.accountant import steps_of
 from crypto.mechanisms import LatticeGaussian, RandBytes
 from crypto.randomness import SEED_BYTES
 from node.learning.dp_gradients import ClippedGradients, ClippedSum
 from node.learning.dp_plan import RecordPlan
 from node.learning.dp_sampling import PoissonSampler
 from node.learning.errors import Diverged
-from node.learning.trainer import Rows, Trained
+from node.learning.trainer import Rows, Trained, no_pulse
 from node.learning.vector import FlatModel
 from node.ledger import Charge
 from overlay.topology_schema import Task
@@ -64,17 +67,13 @@ class PrivateTrainer:
         self._mechanism: LatticeGaussian = plan.local(model.size)
         self._velocity = torch.zeros(model.size)
 
-    def steps(self, epochs: int) -> int:
-        """Steps, hence releases, of so many epochs."""
-        return max(1, round(epochs / self._plan.sampling))
-
-    def train(self, round: int, epochs: int) -> Trained:  # noqa: A002 - the glossary's word
-        """`epochs` expected passes over the rows, from the model's present values.
+    def train(self, round: int, epochs: int, pulse: Callable[[], None] = no_pulse) -> Trained:  # noqa: A002 - our word
+        """`epochs` expected passes over the rows, from the model's present values; `pulse` is called between steps.
 
         Charges before the first step: raises BudgetSpent, with the model untouched, where the steps exceed the budget.
         Raises `Diverged` when the values cease to be finite; that shows in what is released anyway.
         """
-        steps = self.steps(epochs)
+        steps = steps_of(epochs, self._plan.sampling)
         self._charge(round, self._plan.release(steps))
         self._velocity.zero_()
         loss, examples = 0.0, 0
@@ -82,6 +81,7 @@ class PrivateTrainer:
             drawn = self._sampled.draw()
             loss, examples = loss + drawn.loss, examples + drawn.examples
             self._descend(drawn)
+            pulse()
         if not bool(torch.isfinite(self._model.values).all()):
             raise Diverged(
                 f"training left the finite numbers in round {round}",

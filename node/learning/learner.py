@@ -10,12 +10,14 @@ import numpy as np
 import torch
 
 from consensus.messages import Vector
+from consensus.sharing import Update
+from node.learning.contribution import Bench, Plain, Strategy
 from node.learning.dataset import Dataset, Shard, split_holdout
 from node.learning.errors import Diverged, LearningError
 from node.learning.models import build
 from node.learning.promotion import Challenger, Promotion, Standing, Verdict
 from node.learning.snapshot import Snapshot, Value
-from node.learning.trainer import Metrics, Rows, Trained, Trainer, evaluate
+from node.learning.trainer import Metrics, Rows, Trained, evaluate, no_pulse
 from node.learning.vector import FlatModel, Layout, check_vector
 from overlay.topology_schema import Task
 
@@ -43,12 +45,27 @@ class Assessment:
     rolled_back: str | None
     """Why the champion became the working model again, this round or in the training before it."""
     champion_version: int
+    epsilon: float | None = None
+    """Of all that may have left the node so far; None where none is claimed."""
 
 
 class Learner:
-    """Trains, takes averages over, keeps a champion. Not thread-safe: one caller at a time."""
+    """Trains, takes averages over, keeps a champion. Not thread-safe: one caller at a time.
 
-    def __init__(self, task: Task, shard: Shard, *, seed: int, node: int, test: Dataset | None = None) -> None:
+    Where ε is claimed, the holdout is looked at without noise, and so decides nothing that others can see: it chooses
+    the champion, which stays on the node, and nothing is ever rolled back.
+    """
+
+    def __init__(
+        self,
+        task: Task,
+        shard: Shard,
+        *,
+        seed: int,
+        node: int,
+        test: Dataset | None = None,
+        strategy: Strategy = Plain,
+    ) -> None:
         """`seed` is the swarm's: the same initial model on every node. (`seed`, `node`) orders the batches.
 
         `test` is the lab's global test set: assessed on, never trained on.
@@ -57,10 +74,9 @@ class Learner:
         torch.set_num_threads(1)
         features, classes = len(shard.train.feature_names), len(shard.train.classes)
         module = build(task.model, features, classes, task.hidden, seed)
-        self._task = task
         self._model = FlatModel(module)
         self._layout = Layout.of(module, shard.train).digest()
-        self._trainer = Trainer(self._model, Rows(shard.train), task, seed=seed, node=node)
+        self._contribution = strategy(Bench(self._model, Rows(shard.train), task, seed, node))
         self._holdout = Rows(shard.holdout)
         self._test = None if test is None else Rows(_matching(test, shard.train))
         self._promotion = Promotion(classes, task.promote_margin, task.rollback_margin)
@@ -70,9 +86,19 @@ class Learner:
         self._fell_back: str | None = None
 
     @classmethod
-    def from_task(cls, task: Task, own: Dataset, *, seed: int, node: int, test: Dataset | None = None) -> Self:
+    def from_task(
+        cls,
+        task: Task,
+        own: Dataset,
+        *,
+        seed: int,
+        node: int,
+        test: Dataset | None = None,
+        strategy: Strategy = Plain,
+    ) -> Self:
         """A learner of a node's own rows, of which the task's share becomes its holdout."""
-        return cls(task, split_holdout(own, task.holdout, seed, node), seed=seed, node=node, test=test)
+        shard = split_holdout(own, task.holdout, seed, node)
+        return cls(task, shard, seed=seed, node=node, test=test, strategy=strategy)
 
     # --- what the swarm agrees on ---------------------------------------------------------------------------------
 
@@ -88,13 +114,15 @@ class Learner:
 
     # --- a round --------------------------------------------------------------------------------------------------
 
-    def train(self, round: int, pulse: Callable[[], None] = lambda: None) -> Trained:  # noqa: A002 - the glossary's word
-        """The task's local epochs from the working model on; `pulse` is called between batches and may raise.
+    def train(self, round: int, pulse: Callable[[], None] = no_pulse) -> Trained:  # noqa: A002 - the glossary's word
+        """Train for a round, from the working model on; `pulse` is called between batches and may raise.
 
         A model may look sound on the holdout and still blow up in training (one layer a million times too large, the
         next as much too small). Then the champion is trained instead, and the next assessment says so. If that blows
-        up too, the settings are to blame, not the average: raises `Diverged`.
+        up too, the settings are to blame, not the average: raises `Diverged`. Where ε is claimed it is raised at once.
         """
+        if self._contribution.private:
+            return self._contribution.train(round, pulse)
         try:
             return self._train(round, pulse)
         except Diverged:
@@ -102,6 +130,13 @@ class Learner:
             trained = self._train(round, pulse)
         self._fell_back = f"training blew up in round {round}; the champion was trained instead"
         return trained
+
+    def update(self, base: Vector) -> Update | None:
+        """What the last training brings to a cell whose base this node holds as `base`, shape (d,), float32; None where
+        it brings nothing. Ask once for every secret round that is begun.
+        """
+        check_vector(base, self._model.size)
+        return self._contribution.update(base)
 
     def vector(self) -> Vector:
         """A copy of the working model, shape (d,)."""
@@ -111,14 +146,20 @@ class Learner:
         """Make a round's outcome, shape (d,), the working model, and judge it on the holdout.
 
         `averaged` is false where no peer took part: the vector is then the node's own, and no challenger. Raises
-        `LearningError` where the length does not fit; a vector that is not finite is rolled back.
+        `LearningError` where the length does not fit. A vector that is not finite is rolled back, or, where ε is
+        claimed, passed over.
         """
+        private = self._contribution.private
+        if private and not np.isfinite(vector).all():
+            vector = self._model.vector()
         self._model.load(vector)
         metrics = evaluate(self._model, self._holdout)
         verdict = self._promotion.judge(self._standing, Challenger(metrics.loss, _norm(vector)), averaged=averaged)
+        if private and verdict.outcome == "rolled back":
+            verdict = Verdict("kept", self._standing)
         promoted = self._take(verdict, vector, metrics)
         rolled_back, self._fell_back = verdict.reason or self._fell_back, None
-        shown = self._metrics if verdict.outcome == "rolled back" else metrics
+        shown = metrics if verdict.outcome != "rolled back" and np.isfinite(metrics.loss) else self._metrics
         return Assessment(
             holdout_loss=shown.loss,
             holdout_accuracy=shown.accuracy,
@@ -126,6 +167,7 @@ class Learner:
             promoted=promoted,
             rolled_back=rolled_back,
             champion_version=self._standing.version,
+            epsilon=self._contribution.epsilon(),
         )
 
     def _take(self, verdict: Verdict, vector: Vector, metrics: Metrics) -> Promoted | None:
@@ -138,15 +180,12 @@ class Learner:
         return Promoted(holdout_loss=metrics.loss, previous_holdout_loss=previous.loss)
 
     def _train(self, round: int, pulse: Callable[[], None]) -> Trained:  # noqa: A002
-        trained = self._trainer.train(round, self._task.local_epochs, pulse)
+        trained = self._contribution.train(round, pulse)
         # The trainer sees to finite numbers. A model that grew a thousandfold is as lost, and would go to the peers.
         challenger = Challenger(self._standing.loss, _norm(self._model.vector()))
         blown_up = self._promotion.blown_up(self._standing, challenger)
         if blown_up is not None:
-            raise Diverged(
-                f"training blew up in round {round}: {blown_up}",
-                f"Lower learning_rate (it is {self._task.learning_rate:g}) in [task].",
-            )
+            raise Diverged(f"training blew up in round {round}: {blown_up}", "Lower learning_rate in [task].")
         return trained
 
     # --- the champion ---------------------------------------------------------------------------------------------

@@ -29,8 +29,10 @@ def build(model: str, features: int, classes: int, hidden: Sequence[int], seed: 
 
 def _linear(inputs: int, outputs: int, generator: torch.Generator) -> nn.Linear:
     """U(-1/√inputs, 1/√inputs) for weights and biases, torch's own default, but from our generator."""
-    # By way of the meta device: nn.Linear would draw from torch's global generator first.
-    layer = nn.Linear(inputs, outputs, device="meta").to_empty(device="cpu")
+    # nn.Linear draws from torch's global generator first, which stays as it was. (By way of the meta device it would
+    # draw nothing, but that imports half a second of torch in every node.)
+    with torch.random.fork_rng(devices=[]):
+        layer = nn.Linear(inputs, outputs)
     bound = inputs**-0.5
     with torch.no_grad():
         layer.weight.uniform_(-bound, bound, generator=generator)

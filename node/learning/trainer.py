@@ -22,10 +22,15 @@ _SHUFFLE = 0x5F1E
 
 @dataclass(frozen=True, slots=True)
 class Trained:
-    """A node's training in one round. `loss` is the mean over the samples as they were seen."""
+    """A node's training in one round."""
 
-    loss: float
+    loss: float | None
+    """Mean over the samples as they were seen; None where nothing was trained."""
     samples: int
+    epsilon: float | None = None
+    """Of all that may have left the node once this has; None where none is claimed."""
+    spent: str | None = None
+    """Why nothing is trained any more: given once, in the round that the budget of privacy would not allow."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +41,8 @@ class Metrics:
     accuracy: float
 
 
-def _no_pulse() -> None:
-    pass
+def no_pulse() -> None:
+    """Nobody asks to be called between batches."""
 
 
 class Rows:
@@ -66,7 +71,7 @@ class Trainer:
         self._seed = (seed, node)
         self._velocity = torch.zeros(model.size)
 
-    def train(self, round: int, epochs: int, pulse: Callable[[], None] = _no_pulse) -> Trained:  # noqa: A002 - our word
+    def train(self, round: int, epochs: int, pulse: Callable[[], None] = no_pulse) -> Trained:  # noqa: A002 - our word
         """`epochs` passes over the rows, from the model's present values; `pulse` is called between batches.
 
         The order of rows follows from (seed, node, round) alone: no generator's state needs to be kept to resume.

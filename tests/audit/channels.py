@@ -121,7 +121,7 @@ def ckks(updates: Updates, colluders: Callable[[int, int], Collection[int]]) -> 
     if VICTIM in ciphertexts(view):
         key = (pair or Ckks().generate()).secret
         body = ciphertexts(view)[VICTIM]
-        scored["ciphertext"] = updates.split(decrypted(body, key, terms.size, terms.weight(cell[VICTIM])))
+        scored["ciphertext"] = updates.split(decrypted(body, key, terms.size, 1 / members))
     return scored, terms
 
 

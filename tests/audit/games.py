@@ -37,6 +37,11 @@ def proof(packing: Packing) -> ProofParameters:
     return ProofParameters(packing, rows=32, clip=1_000_000, bound_bits=23, shift=12)
 
 
+def guaranteed(packing: Packing) -> int:
+    """h = m − t − f − e: shares of noise that t colluders do not know, in the smallest sum that a round opens."""
+    return terms_of(packing).least_accepted - packing.tolerated
+
+
 def secret(seed: int, *labels: int) -> RandBytes:
     """Bytes that repeat from run to run, as a test wants it and a node must never have it."""
     return Stream(np.random.default_rng([seed, *labels]).bytes(32), "audit").take_bytes
@@ -104,16 +109,16 @@ def distributed(
 ) -> Pair:
     """One-step rounds with distributed noise in a cell, seen by `colluders`: scores from the sums without their part.
 
-    Claims are made for `shares` shares of noise, h = m − t − f if None. `absent` members never start. Before the
+    Claims are made for `shares` shares of noise, `guaranteed` if None. `absent` members never start. Before the
     `rounds` of the claim, `before` rounds without any canary are opened, which the attacker may `subtract`: sums of the
     same members that differ by the canaries alone, and by noise.
     """
-    m, t, f = packing.members, packing.tolerated, packing.absentees
+    m = packing.members
     honest = tuple(member for member in range(m) if member not in {*colluders, *absent})
     canaries = Canaries.toss(honest, count, seed)
     plan = claim.plan(canaries.rows)
     proved = proof(packing)
-    cell = Cell(members=m, shares=m - t - f if shares is None else shares, room=proved.honest_norm)
+    cell = Cell(members=m, shares=shares or guaranteed(packing), room=proved.honest_norm)
     mechanism = shared_noise(plan, canaries.size, cell)
     unit = plan.step_size(RATE) * plan.clip * mechanism.scale
     scored, noise = np.zeros(count), np.zeros(count)

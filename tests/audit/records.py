@@ -29,7 +29,7 @@ from node.learning.models import build
 from node.learning.trainer import Rows, Trainer
 from node.learning.vector import FlatModel
 from overlay.topology_schema import Task
-from tests.audit.games import DELTA, RATE, Pair, contribution, proof, secret, shared_noise
+from tests.audit.games import DELTA, RATE, Pair, contribution, guaranteed, proof, secret, shared_noise
 from tests.audit.shamir_view import Dealt, run
 from tests.consensus.private_cell import terms_of
 
@@ -128,8 +128,8 @@ def opened(records: Records, packing: Packing, colluders: Collection[int], targe
     rows_each = float(np.mean([len(held) for held in records.held]))
     network, proved = model(), proof(packing)
     plan = RecordPlan.within(target or 1.0, DELTA, clip=CLIP, sampling=1.0, steps=1, rows=rows_each)
-    m, t, f = packing.members, packing.tolerated, packing.absentees
-    mechanism = shared_noise(plan, network.size, Cell(members=m, shares=m - t - f, room=proved.honest_norm))
+    m = packing.members
+    mechanism = shared_noise(plan, network.size, Cell(members=m, shares=guaranteed(packing), room=proved.honest_norm))
     step_size = plan.step_size(RATE)
     brought = {}
     for member in range(m):
@@ -150,8 +150,7 @@ def opened(records: Records, packing: Packing, colluders: Collection[int], targe
 def noise_of(records: Records, packing: Packing, colluders: Collection[int], target: float) -> float:
     """The deviation of the noise in what `opened` gives, which everybody can work out."""
     plan = RecordPlan.within(target, DELTA, clip=CLIP, sampling=1.0, steps=1, rows=1.0)
-    m, t, f = packing.members, packing.tolerated, packing.absentees
-    return plan.multiplier * CLIP * math.sqrt((m - len(colluders)) / (m - t - f))
+    return plan.multiplier * CLIP * math.sqrt((packing.members - len(colluders)) / guaranteed(packing))
 
 
 def sent_in_the_open(numbers: npt.NDArray[np.int64]) -> Floats:
@@ -192,3 +191,12 @@ def likeness(guesses: list[Floats], numbers: list[int], records: Records) -> Lik
         priors.append(np.square(prior - features[number]).sum())
         recognised.append(int(np.square(gallery - guess).sum(axis=1).argmin()) == 0)
     return Likeness(float(np.sum(errors) / np.sum(priors)), float(np.mean(recognised)))
+
+
+def noised_alone(records: Records, node: int, target: float, seed: int) -> tuple[Floats, float]:
+    """The sum of one node's clipped gradients with local noise for ε = `target`, and the deviation of that."""
+    plan = RecordPlan.within(target, DELTA, clip=CLIP, sampling=1.0, steps=1, rows=float(len(records.held[node])))
+    mechanism = plan.local(model().size)
+    total = exact_sum(records, [node]).astype(np.float32)
+    seen = mechanism.decoded(mechanism.noised(total, secret(seed, node))).astype(np.float64)
+    return seen, mechanism.sigma / mechanism.scale

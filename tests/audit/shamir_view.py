@@ -12,10 +12,11 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from consensus.private_boxes import BoxPlan, Incoming, open_share_box, unpack_box
 from consensus.private_messages import Bundle, Held, Item, Portion, PortionKind, Sealed, Stage
 from consensus.private_outcome import PrivateOutcome
 from consensus.private_round import PrivateRound
-from consensus.private_supply import open_share_box, unpack_entries, unpack_share_box
+from consensus.private_supply import unpack_entries
 from consensus.private_terms import PrivateTerms
 from crypto.field import PRIME, Signed, Vector, from_signed, lagrange, to_signed
 from tests.consensus.private_cell import Cell, keys
@@ -58,13 +59,16 @@ class ShamirView:
 
     def shares(self, dealer: int) -> dict[int, Vector]:
         """Shares (G,) of a dealer's update, by holder: from boxes to colluders, and from boxes published with keys."""
-        found = {}
+        boxes: dict[int, Incoming] = {}
         for sender, receiver, message in self.heard:
             if isinstance(message, Sealed) and message.stage == Stage.COMMIT and sender == dealer:
-                box = unpack_share_box(message.body, self.terms.bulk)
-                context = self.terms.box(dealer, receiver, "share").encode()
-                key = keys(len(self.terms.cell))[receiver][1].unwrap(box.wrapped, context)
-                found[receiver] = open_share_box(self.terms, dealer, receiver, box, key)[0]
+                if receiver not in boxes:
+                    key = keys(len(self.terms.cell))[receiver][1]
+                    boxes[receiver] = Incoming(BoxPlan(self.terms, dealer, receiver), key)
+                boxes[receiver].hear(message.block, message.body)
+        opened = {holder: box.contents for holder, box in boxes.items() if box.complete}
+        columns = self.terms.packing.columns(self.terms.size)
+        found = {holder: contents[0][0:columns] for holder, contents in opened.items() if contents is not None}
         return found | self.published(dealer)
 
     def published(self, dealer: int) -> dict[int, Vector]:
@@ -73,8 +77,9 @@ class ShamirView:
         for item in self.items(Stage.DISPUTE, Stage.SUPPLY):
             for holder, entry in unpack_entries(item.body).items() if item.author == dealer else ():
                 if entry.key is not None:
-                    box = unpack_share_box(entry.share_box, self.terms.bulk)
-                    found[holder] = open_share_box(self.terms, dealer, holder, box, entry.key)[0]
+                    box = unpack_box(BoxPlan(self.terms, dealer, holder), entry.share_box)
+                    share, _ = open_share_box(self.terms, dealer, holder, box, entry.key)
+                    found[holder] = share[0 : self.terms.packing.columns(self.terms.size)]
         return found
 
     def items(self, *stages: Stage) -> list[Item]:

@@ -56,7 +56,7 @@ def test_who_is_absent_once_is_given_away_by_the_difference_unless_there_is_nois
 
 def test_with_noise_a_difference_says_less_than_the_sum():
     claim, count = Claim(4.0), 4000
-    arguments = {"colluders": (0,), "absent": (3,)}
+    arguments = {"colluders": (0,), "absent": (3, 4)}
     sum_alone = auc(*distributed(claim, SIX, count, 1, **arguments))
     present, missing = distributed(claim, SIX, count, 1, before=1, subtract=True, **arguments)
     assert auc(present, missing) < sum_alone

@@ -20,6 +20,9 @@ BENCHMARKS: Mapping[str, str] = {
     "peers": "this lab against p2pfl 0.4.4: a ring of 8, the same data and model (minutes; installs p2pfl once)",
     "transport": "payload through the libp2p transport against a raw TCP stream, 64 KiB to 16 MiB (a minute)",
     "scaling": "what a round costs beyond training, for 4 to 16 nodes and 5 k to 1 M parameters (minutes)",
+    "sharing": "secret sharing of 1 M parameters on one core: deal, open, the whole round, bytes (minutes)",
+    "accuracy": "Adult on 8 nodes: plain, local and distributed noise, CKKS, by epsilon (many minutes; needs the data)",
+    "audit": "epsilon, records and updates as attackers read them from what colluders see, mode by mode (minutes)",
 }
 """Name, which is also the module, and what it says."""
 

@@ -50,6 +50,17 @@ class Figures:
         self._put(f"{measure}_{second}_over_{first}", ratio)
         return ratio
 
+    def beside(self, name: str, value: float, **yardsticks: float) -> None:
+        """Keep `NAME`, and `NAME_over_YARDSTICK` for each; both of one unit, which is in the name.
+
+        Raises `ValueError` without a yardstick, and unless all are above 0.
+        """
+        if not yardsticks or not all(number > 0 for number in (value, *yardsticks.values())):
+            raise ValueError(f"{name} = {value} needs yardsticks, and all above 0: {yardsticks}")
+        self._put(name, rounded(value))
+        for yardstick, other in yardsticks.items():
+            self._put(f"{name}_over_{yardstick}", rounded(value / other))
+
     def _put(self, name: str, value: Value) -> None:
         if name in self._values:
             raise ValueError(f"{name} was noted before")

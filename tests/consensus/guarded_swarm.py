@@ -15,10 +15,10 @@ from itertools import count
 
 import numpy as np
 
+from consensus.base import Base
 from consensus.compute import Compute, Computed
 from consensus.effects import Close, Down, Heard, Send, Tick, Up, WakeAt
 from consensus.guarded_round import GuardedRound, GuardedTerms
-from consensus.guarded_terms import Base
 from consensus.private_messages import Sealed
 from consensus.private_outcome import PrivateOutcome
 from consensus.round import Round

@@ -15,7 +15,7 @@ from consensus.private_round import PrivateRound
 from crypto.field import PRIME, from_signed
 from crypto.norm_proof import share_bits
 from crypto.randomness import Stream
-from crypto.shamir import stripes
+from crypto.shamir import SHARE_BLOCK, stripes
 from tests.crypto.cell import modular_rows
 
 
@@ -218,8 +218,8 @@ class _Forger(PrivateDealer):
         stream = Stream(hashlib.sha256(b"forger").digest(), "bits")
         return self.seal_bits(share_bits(parameters, (bits % PRIME).astype(np.uint32), slack.astype(np.uint32), stream))
 
-    def _deal(self, secrets):
-        return super()._deal(stripes(self.values, self._terms.packing.packed))
+    def _secrets(self, block):
+        return stripes(self.values, self._terms.packing.packed)[:, block * SHARE_BLOCK : (block + 1) * SHARE_BLOCK]
 
 
 def forger(values, *, nonbits=False):
@@ -240,11 +240,10 @@ def inconsistent(holders):
 
     def build(arguments):
         class Inconsistent(PrivateDealer):
-            def _deal(self, secrets):
-                rows = super()._deal(secrets)
+            def _rows(self, block):
+                rows = super()._rows(block)
                 for holder in holders:
-                    rows[holder] = rows[holder].copy()
-                    rows[holder][0] = (int(rows[holder][0]) + 1) % PRIME
+                    rows[holder][-1] = (int(rows[holder][-1]) + 1) % PRIME
                 return rows
 
         return _with_dealer(arguments, Inconsistent)
@@ -253,15 +252,15 @@ def inconsistent(holders):
 
 
 def rubbish(holders):
-    """Seals words that are no field elements."""
+    """Seals words that are no field elements; to who is sent a seed, what does not open."""
 
     def build(arguments):
         class Rubbish(PrivateDealer):
-            def _deal(self, secrets):
-                rows = super()._deal(secrets)
-                for holder in holders:
-                    rows[holder] = np.full(3, 2**32 - 1, np.uint32)
-                return rows
+            def _seal(self, holder, block, row):
+                if holder not in holders:
+                    return super()._seal(holder, block, row)
+                sealed = super()._seal(holder, block, np.full_like(row, 2**32 - 1))
+                return sealed[:-1] + bytes([sealed[-1] ^ 1]) if self._plans[holder].seeded else sealed
 
         return _with_dealer(arguments, Rubbish)
 

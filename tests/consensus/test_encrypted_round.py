@@ -31,6 +31,7 @@ class Glass(Scheme):
 
     description = ("glass",)
     resolution = 0.0
+    fixed = None
 
     def generate(self):
         return KeyPair(b"secret", b"public")
@@ -43,11 +44,11 @@ class Glass(Scheme):
         if len(body) != 8 * size:
             raise HomomorphicError("not a ciphertext")
 
-    def encode(self, values, weight, seed):
+    def encode(self, values, weight, seed, noise=None):
         require_values(values, weight)
         return values.astype(np.float64) * weight
 
-    def encrypt(self, public, values, weight, seed):
+    def encrypt(self, public, values, weight, seed, noise=None):
         return self.encode(values, weight, seed).tobytes()
 
     def add(self, bodies, size):
@@ -56,7 +57,9 @@ class Glass(Scheme):
     def decrypt(self, secret, body, size):
         return np.frombuffer(body).astype(np.float32)
 
-    def decode(self, slots): ...
+    def decode(self, slots):
+        return slots
+
     def _vector(self, context, slots): ...
     def _load_vector(self, context, serialized): ...
 
@@ -75,17 +78,28 @@ def signer(one):
     return Signer(one.sign, verifying, lambda size: bytes(size))
 
 
-def run(members=5, number=0, values=None, seed=0, weather=Weather(), tamper=None, **more):  # noqa: B008
+def run(
+    members=5,
+    number=0,
+    values=None,
+    seed=0,
+    weather=Weather(),  # noqa: B008
+    tamper=None,
+    idle=(),
+    noise=None,
+    **more,
+):
+    """`idle` members, by index, bring nothing; the others add `noise` to what they bring."""
     people = identities(members)
     terms = terms_of(people, number, **more)
     values = vectors(members, terms.size) if values is None else values
-    rows = dict(zip(terms.cell, values, strict=True))
-    make = lambda one: EncryptedRound(one.peer_id, terms, rows[one.peer_id], signer(one))  # noqa: E731
+    rows = dict(zip(terms.cell, values, strict=True)) | {terms.cell[index]: None for index in idle}
+    make = lambda one: EncryptedRound(one.peer_id, terms, rows[one.peer_id], signer(one), noise=noise)  # noqa: E731
     return Cell(people, make, seed, weather, tamper).run(), terms, rows
 
 
 def expected(terms, rows, accepted):
-    return sum(rows[p].astype(np.float64) * terms.weight(p) for p in accepted) / terms.weight_of(accepted)
+    return np.mean([rows[peer] for peer in accepted], axis=0, dtype=np.float64)
 
 
 def check(cell, terms, rows, tolerance=1e-6):
@@ -94,9 +108,8 @@ def check(cell, terms, rows, tolerance=1e-6):
         assert (outcome.mean is None) == (outcome.void is not None)
         assert cell.closed_at[index] <= 4 * DEADLINE_S + 1
         if outcome.mean is not None:
-            assert terms.keeper in outcome.accepted
-            assert terms.relay in outcome.accepted
-            assert len(outcome.accepted) > terms.least
+            assert {peer for peer in (terms.keeper, terms.relay) if rows[peer] is not None} <= set(outcome.accepted)
+            assert len(set(outcome.accepted) - {terms.keeper}) >= terms.least
             assert not outcome.mean.flags.writeable
             assert np.abs(outcome.mean - expected(terms, rows, outcome.accepted)).max() < tolerance
             assert set(outcome.absent) == set(terms.cell) - set(outcome.accepted) - {terms.cell[index]}
@@ -108,7 +121,7 @@ def check(cell, terms, rows, tolerance=1e-6):
 
 @pytest.mark.parametrize(
     ("scheme", "tolerance"),
-    [(Ckks(), 1e-6), (Bfv(FixedPoint(scale=2.0**20, clip=50.0, members=4)), 1e-5)],
+    [(Ckks(), 1e-6), (Bfv(FixedPoint(scale=2.0**20, clip=100.0, members=4)), 1e-5)],
     ids=["ckks", "bfv"],
 )
 def test_a_round_gives_all_the_same_mean(scheme, tolerance):
@@ -121,12 +134,30 @@ def test_a_round_gives_all_the_same_mean(scheme, tolerance):
     assert {kind: kinds.count(kind) for kind in kinds} == {"RoundKey": 3, "Ciphertext": 2, "Total": 1, "Opened": 3}
 
 
-def test_weights_count():
-    people = identities(4)
-    weights = {one.peer_id: weight for one, weight in zip(people, (0.1, 0.2, 0.3, 0.4), strict=True)}
-    cell, terms, rows = run(4, weights=weights)
+@pytest.mark.parametrize("kind", [Ckks, Bfv])
+def test_noise_is_added_on_the_lattice_and_the_sum_is_exact(kind):
+    noise = np.random.default_rng(3).integers(-1000, 1001, SIZE).astype(np.int32)
+    scheme = kind(FixedPoint(2.0**12, 8.0, 4, noise=1000))
+    cell, terms, _ = run(4, values=np.zeros((4, SIZE), np.float32), scheme=scheme, noise=noise)
+    for outcome in cell.outcomes.values():
+        assert outcome.accepted == terms.cell
+        assert np.array_equal(outcome.mean, (noise / 2.0**12).astype(np.float32))
+
+
+@pytest.mark.parametrize("idle", [(0,), (1,), (2,), (0, 1), (1, 3), (2, 3)])
+def test_members_that_bring_nothing_keep_relay_listen_and_hold_nobody_up(idle):
+    """In round 0 member 0 is the keeper, and member 1 the relay."""
+    cell, terms, rows = run(5, idle=idle)
+    brought = tuple(peer for index, peer in enumerate(terms.cell) if index not in idle)
     check(cell, terms, rows)
-    assert all(outcome.mean is not None for outcome in cell.outcomes.values())
+    assert [outcome.accepted for outcome in cell.outcomes.values()] == [brought] * 5
+    assert max(cell.closed_at.values()) < DEADLINE_S
+    assert not cell.faults
+
+
+def test_too_few_that_bring_something_open_nothing():
+    cell, _, _ = run(5, idle=(1, 2, 3))
+    assert all(outcome.mean is None and outcome.void for outcome in cell.outcomes.values())
 
 
 def test_each_pair_has_its_turn_once():
@@ -407,7 +438,7 @@ def test_strangers_and_other_rounds_are_ignored():
     "bad",
     [
         {"least": 1}, {"least": 4}, {"size": 0}, {"deadline_s": 0.0}, {"deadline_s": float("nan")}, {"number": -1},
-        {"weights": {"x": 1.0}},
+        {"scheme": Bfv(FixedPoint(1.0, 1.0, 3))},
     ],
 )  # fmt: skip
 def test_terms_outside_a_bound_are_refused(bad):

@@ -1,15 +1,18 @@
 """Rounds whose first phase is secret: what they make of means, bases, liars about bases, losses and restarts."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
+from consensus.base import Base
 from consensus.committee import plan
 from consensus.coordinates import Coordinates
-from consensus.guarded_terms import Base
 from consensus.meeting_messages import BaseCopy, BaseWanted, Standing
 from consensus.messages import Contribution
-from consensus.private_messages import Sealed
+from consensus.private_messages import Item, Sealed, Stage
 from consensus.sharing import Update
+from crypto.sealing import ChannelKey
 from tests.consensus.guarded_swarm import DEADLINE_S, GuardedSwarm, Open, one_cell, shamir
 
 
@@ -349,3 +352,37 @@ def test_a_round_begins_once():
     swarm = GuardedSwarm(6, one_cell(6)).play(0)
     with pytest.raises(RuntimeError, match="round 0 was started before"):
         swarm.members[0].rounds[0].start(0.0)
+
+
+# --- channel keys that some do not know yet ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("stale", [(1,), (1, 2), (0, 1, 2, 3, 5)])
+@pytest.mark.parametrize("none", [False, True], ids=["another key", "no key"])
+def test_boxes_sealed_to_a_key_that_a_member_has_lost_cost_no_share_and_no_name(stale, none):
+    """Whether one, some or all of the others still seal to the key of its last life."""
+    swarm = GuardedSwarm(6, one_cell(6), shamir())
+    member = swarm.members[4]
+    member.hand = replace(member.hand, channel_key=ChannelKey(bytes(96)), key_is_new=True)
+    for other in swarm.members:
+        known = dict(other.keys)
+        if other.index not in stale:
+            known[swarm.order[4]] = member.hand.channel_key.public
+        elif none:
+            del known[swarm.order[4]]
+        other.keys = known
+    swarm.play(0)
+    close_to(swarm, np.mean(list(swarm.learned.values()), axis=0), atol=1e-3)
+    assert all(len(outcome.present) == 5 for outcome in swarm.outcomes(0))
+    assert not any(one.rounds[0].faults for one in swarm.members)
+    published = {Stage(m.stage) for _, _, m in swarm.sent if isinstance(m, Item)}
+    assert not published & {Stage.SUPPLY, Stage.DISPUTE}
+    assert swarm.took_s < DEADLINE_S
+
+
+def test_the_same_box_is_to_be_published_where_the_key_is_known():
+    """A box that does not open under a key that all have known for long is its dealer's affair."""
+    swarm = GuardedSwarm(6, one_cell(6), shamir())
+    swarm.members[1].keys = {**swarm.members[1].keys, swarm.order[4]: ChannelKey(bytes(96)).public}
+    swarm.play(0)
+    assert Stage.SUPPLY in {Stage(m.stage) for _, _, m in swarm.sent if isinstance(m, Item)}

@@ -10,7 +10,18 @@ import pytest
 from consensus.effects import Heard, Send, Tick, WakeAt
 from consensus.encrypted_messages import pack_counted, unpack_counted
 from consensus.errors import PlanError, RemoteFault
-from consensus.masked_messages import Dealt, Decided, Hello, Lacking, Masked, Report, Revealed, Stage, Summed
+from consensus.masked_messages import (
+    Dealt,
+    Decided,
+    Hello,
+    Lacking,
+    Masked,
+    Report,
+    Revealed,
+    Stage,
+    Summed,
+    masked_statement,
+)
 from consensus.masked_round import MaskedRound
 from consensus.masked_states import State
 from consensus.masked_terms import MaskedTerms, mutual
@@ -34,12 +45,13 @@ def machine_of(one, terms, vector, **more):
     return MaskedRound(one.peer_id, terms, vector, Signer(one.sign, verifying, rng.randbytes), **more)
 
 
-def run(members=5, number=0, seed=0, weather=Weather(), tamper=None, **more):  # noqa: B008
+def run(members=5, number=0, seed=0, weather=Weather(), tamper=None, idle=(), noise=None, **more):  # noqa: B008
+    """`idle` members, by index, bring nothing; the others add `noise` to what they bring."""
     people = identities(members)
     terms = terms_of(people, number, **more)
     values = np.random.default_rng(1).normal(size=(members, terms.size)).astype(np.float32)
-    rows = dict(zip(terms.cell, values, strict=True))
-    cell = Cell(people, lambda one: machine_of(one, terms, rows[one.peer_id]), seed, weather, tamper)
+    rows = dict(zip(terms.cell, values, strict=True)) | {terms.cell[index]: None for index in idle}
+    cell = Cell(people, lambda one: machine_of(one, terms, rows[one.peer_id], noise=noise), seed, weather, tamper)
     cell.words = {peer: machine._words for peer, machine in zip(terms.cell, cell.machines, strict=True)}
     return cell.run(), terms
 
@@ -82,12 +94,51 @@ def test_a_round_is_the_exact_sum(members):
 
 
 def test_the_mean_is_that_of_the_vectors():
-    people = identities(4)
-    weights = dict(zip((one.peer_id for one in people), (0.1, 0.2, 0.3, 0.4), strict=True))
-    cell, _ = run(4, weights=weights)
+    cell, _ = run(4)
     values = np.random.default_rng(1).normal(size=(4, SIZE)).astype(np.float32)
-    expected = sum(values[i] * weights[one.peer_id] for i, one in enumerate(people))
-    assert np.abs(cell.outcomes[0].mean - expected).max() < 4 * 2.0**-20
+    assert np.abs(cell.outcomes[0].mean - values.mean(0)).max() < 2 * 2.0**-20
+
+
+def test_noise_is_added_on_the_lattice():
+    plain, _ = run(4)
+    noise = np.random.default_rng(3).integers(-1000, 1001, SIZE).astype(np.int32)
+    noised, terms = run(4, noise=noise, fixed=FixedPoint(2.0**20, 32.0, 16, noise=1000))
+    check(noised, terms)
+    difference = (noised.outcomes[0].mean - plain.outcomes[0].mean) * 2.0**20
+    assert np.abs(difference - noise).max() < 1
+
+
+@pytest.mark.parametrize("idle", [(0,), (1,), (0, 3), (6, 7)])
+@pytest.mark.parametrize("number", [0, 1])
+def test_members_that_bring_nothing_decide_listen_and_hold_nobody_up(idle, number):
+    """In round 0 it is for member 0 to say who counts, in round 1 for member 1."""
+    cell, terms = run(8, number=number, idle=idle)
+    brought = tuple(peer for index, peer in enumerate(terms.cell) if index not in idle)
+    check(cell, terms)
+    assert [outcome.accepted for outcome in cell.outcomes.values()] == [brought] * 8
+    assert max(cell.closed_at.values()) < DEADLINE_S
+    assert [cell.outcomes[index].exposed for index in range(8)] == [index not in idle for index in range(8)]
+
+
+def test_too_few_that_bring_something_open_nothing():
+    cell, terms = run(5, idle=(0, 1))
+    assert terms.least == 4
+    assert all(outcome.mean is None and outcome.void for outcome in cell.outcomes.values())
+
+
+@pytest.mark.parametrize("first", [0, 1])
+def test_who_brings_something_and_nothing_is_named(first):
+    people = identities(4)
+    terms = terms_of(people)
+    vectors = np.zeros(SIZE, np.float32), None
+    me, *liars = (machine_of(one, terms, vector) for one, vector in zip(people, (vectors[0], *vectors), strict=False))
+    hellos = [next(send.message for send in liar.start(0.0) if isinstance(send.message, Hello)) for liar in liars]
+    hellos[1] = replace(hellos[1], signature=b"")
+    hellos[1] = replace(hellos[1], signature=people[1].sign(masked_statement(terms.context, hellos[1])))
+    me.start(0.0)
+    me.receive(Heard(terms.cell[1], hellos[first]), 1.0)
+    with pytest.raises(RemoteFault, match="something and nothing"):
+        me.receive(Heard(terms.cell[1], hellos[1 - first]), 1.0)
 
 
 def test_what_it_costs_is_a_ring_all_reduce_and_one_fragment():
@@ -407,8 +458,8 @@ def test_mutual_members_have_each_other():
 
 
 @pytest.mark.parametrize("bad", [
-    {"size": 3}, {"deadline_s": 0.0}, {"number": -1}, {"tolerated": -1}, {"tolerated": 3}, {"weights": {"x": 1.0}},
-    {"fixed": FixedPoint(2.0**10, 1.0, 3)},
+    {"size": 3}, {"deadline_s": 0.0}, {"number": -1}, {"tolerated": -1}, {"tolerated": 3}, {"least_honest": 1},
+    {"least_honest": 4}, {"fixed": FixedPoint(2.0**10, 1.0, 3)},
 ])  # fmt: skip
 def test_terms_outside_a_bound_are_refused(bad):
     with pytest.raises(PlanError):
@@ -420,3 +471,8 @@ def test_a_vector_that_cannot_be_carried_is_refused_at_once():
     for bad in (np.full(SIZE, np.nan, np.float32), np.zeros(SIZE + 1, np.float32), np.zeros(SIZE)):
         with pytest.raises(ValueError):  # noqa: PT011 - of several kinds
             machine_of(people[0], terms_of(people), bad)
+    for noise in (np.ones(SIZE, np.int32), np.zeros(SIZE - 1, np.int32), np.zeros(SIZE)):
+        with pytest.raises(ValueError, match="noise"):
+            machine_of(people[0], terms_of(people), np.zeros(SIZE, np.float32), noise=noise)
+    with pytest.raises(PlanError, match="not in the cell"):
+        machine_of(next(one for one in identities(5) if one not in people), terms_of(people), None)

@@ -1,5 +1,6 @@
 """The private round in plain Python integers, written apart from `crypto`: slow, obvious, and for any prime."""
 
+import hashlib
 import itertools
 
 P = 2**31 - 1
@@ -86,3 +87,8 @@ def holder_scalars(share, masks, bits, sketch_rows, weights, shape):
     norm = squares + sum(b << j for j, b in enumerate(slack)) - tau
     statement = sum(w * (b * b - b) for w, b in zip(r23, words, strict=True)) + r4 * norm + Z[0]
     return [x % P for x in (*degree, *bit_degree, *sketch, value, statement)]
+
+
+def drawn(label, count):
+    """Elements of the field that anyone can work out: a word of SHA-256 each."""
+    return [int.from_bytes(hashlib.sha256(f"{label} {i}".encode()).digest()[:4], "big") % P for i in range(count)]

@@ -56,13 +56,44 @@ def test_a_share_is_too_little_by_itself():
     assert made.share_sigma < made.multiplier * made.sensitivity
 
 
-@given(m=st.integers(-2, 20), t=st.integers(-2, 20), f=st.integers(-2, 20))
-def test_shares_are_of_those_who_neither_collude_nor_stay_away(m, t, f):
-    if min(m, t, f) >= 0 and m - t - f >= 1:
-        assert noise_shares(m, t, f) == m - t - f
+@given(m=st.integers(-2, 20), t=st.integers(-2, 20), f=st.integers(-2, 20), e=st.integers(-2, 5))
+def test_shares_are_of_those_who_neither_collude_nor_lie_nor_stay_away(m, t, f, e):
+    if min(m, t, f, e) >= 0 and m - t - f - e >= 1:
+        assert noise_shares(m, t, f, e) == m - t - f - e
     else:
-        with pytest.raises(MechanismError, match="m - t - f >= 1"):
-            noise_shares(m, t, f)
+        with pytest.raises(MechanismError, match="m - t - f - e >= 1"):
+            noise_shares(m, t, f, e)
+
+
+@given(
+    clip=st.floats(1e-4, 10),
+    multiplier=st.floats(0.5, 200),
+    dimension=st.integers(1, 100_000),
+    nudge=st.sampled_from([1 - 2e-14, 1 + 2e-14]),
+)
+def test_members_whose_libraries_differ_in_the_last_place_have_one_lattice(clip, multiplier, dimension, nudge):
+    numbers = dict(dimension=dimension, cap=50 * clip, room=115_200.0, shares=4, members=8)
+    try:
+        made = LatticeGaussian.fitted(clip=clip, multiplier=multiplier, **numbers)
+    except MechanismError:
+        return
+    assert made.honest_norm <= 115_200
+    other = LatticeGaussian.fitted(clip=clip, multiplier=multiplier * nudge, **numbers)
+    assert made.scale == other.scale or abs(made.scale / other.scale - 1) < 2**-9
+    mantissa, _ = math.frexp(made.scale)
+    assert mantissa * 2**11 == int(mantissa * 2**11) or made.scale == 1 / clip
+
+
+def test_a_sharing_carries_what_was_noised_as_noise_on_zeros():
+    made = mechanism(shares=4)
+    update = np.full(made.dimension, made.cap / math.sqrt(made.dimension), np.float32)
+    noised = [made.noised(update, seeds(i)) for i in range(8)]
+    carrying = made.carrying(8)
+    assert all(np.abs(one).max() <= carrying.noise for one in noised)
+    zeros = carrying.encode(np.zeros(made.dimension, np.float32), Stream(bytes(32), "zeros"))
+    assert not zeros.any()
+    total = np.sum(noised, axis=0, dtype=np.int32)
+    assert np.array_equal(carrying.decode(total, 8), made.decoded(total, 8))
 
 
 def test_noise_is_never_drawn_twice():

@@ -7,70 +7,55 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PublicKey
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from nacl.exceptions import BadSignatureError
-from nacl.signing import SigningKey
 
 from crypto import commitment, sealing
 from crypto.field import PRIME
 from crypto.sealing import (
-    Box,
+    BlockCipher,
     BoxContext,
     Bulk,
     ChannelKey,
     SealingError,
     commit_key,
-    open_with_key,
-    seal,
-    statement,
-    unseal,
+    leaf_of,
+    require_key,
+    wrap,
 )
 
-SIGNER, STRANGER = SigningKey(b"\x01" * 32), SigningKey(b"\x02" * 32)
 MINE, THEIRS = ChannelKey(bytes(range(96))), ChannelKey(b"\x05" * 96)
 KEY = b"\x07" * 32
 CONTEXT = BoxContext(
     swarm=b"s" * 32, epoch=3, round=14, dealer="12D3KooWdealer", holder="12D3KooWholder", members=8, tolerated=2,
     packed=3, prime=PRIME, size=1000, layout=b"l" * 32, purpose="shares",
 )  # fmt: skip
-
-
-def sign(message):
-    return SIGNER.sign(message).signature
-
-
-def verify(message, signature):
-    try:
-        SIGNER.verify_key.verify(message, signature)
-    except (BadSignatureError, ValueError):
-        return False
-    return True
-
-
-def sealed(message=b"a share", context=CONTEXT, **changes):
-    return seal(message, context, MINE.public, sign, KEY, **changes)
+OTHERS = [
+    replace(CONTEXT, **{item.name: value + 1 if isinstance(value, int) else value[:-1] + type(value)(last)})
+    for item in fields(CONTEXT)
+    for value in [getattr(CONTEXT, item.name)]
+    for last in [b"z" if isinstance(value, bytes) else "z"]
+]
 
 
 @settings(max_examples=20, deadline=None)
-@given(st.binary(max_size=3000), st.sampled_from(Bulk))
-def test_a_box_opens_to_its_holder_and_to_whoever_has_its_key(message, bulk):
-    box = sealed(message, bulk=bulk)
-    assert unseal(box, CONTEXT, MINE, verify) == message
-    assert open_with_key(box, CONTEXT, KEY) == message
+@given(st.lists(st.binary(max_size=3000), min_size=1, max_size=5), st.sampled_from(Bulk))
+def test_a_box_opens_block_by_block_to_its_holder_and_to_whoever_has_its_key(messages, bulk):
+    dealer = BlockCipher(KEY, CONTEXT, len(messages), bulk)
+    sealed = [dealer.seal(index, message) for index, message in enumerate(messages)]
+    holder = BlockCipher(MINE.unwrap(wrap(KEY, CONTEXT, MINE.public), CONTEXT.encode()), CONTEXT, len(messages), bulk)
+    assert [holder.open(index, block) for index, block in enumerate(sealed)] == messages
 
 
 def test_sizes_are_the_constants():
-    box = sealed(b"x" * 100)
     assert len(MINE.public) == sealing.PUBLIC_BYTES == 1216
-    assert len(box.wrapped) == sealing.WRAPPED_BYTES
-    assert len(box.ciphertext) == 100 + sealing.TAG_BYTES
-    assert len(box.signature) == sealing.SIGNATURE_BYTES
+    assert len(wrap(KEY, CONTEXT, MINE.public)) == sealing.WRAPPED_BYTES
+    assert len(BlockCipher(KEY, CONTEXT, 1).seal(0, bytes(100))) == 100 + sealing.TAG_BYTES
 
 
 def test_the_wrapped_key_is_that_of_an_independent_hpke():
     """RFC 9180 §5.1 by hand over the X-Wing combiner (draft-connolly-cfrg-xwing-kem §5.3): both secrets enter, neither
     suffices.
     """
-    wrapped, info = sealed().wrapped, CONTEXT.encode()
+    wrapped, info = wrap(KEY, CONTEXT, MINE.public), CONTEXT.encode()
     lattice_part, point, body = wrapped[:1088], wrapped[1088:1120], wrapped[1120:]
     secrets = MINE._mlkem.decapsulate(lattice_part) + MINE._x25519.exchange(X25519PublicKey.from_public_bytes(point))
     shared = hashlib.sha3_256(secrets + point + MINE.public[1184:] + rb"\.//^" + b"\\").digest()
@@ -90,28 +75,33 @@ def test_the_wrapped_key_is_that_of_an_independent_hpke():
     assert AESGCM(key).decrypt(nonce, body, b"") == KEY
 
 
-def test_the_bulk_is_plain_aes_gcm_under_the_one_time_key():
-    assert AESGCM(KEY).decrypt(bytes(12), sealed(b"hello").ciphertext, CONTEXT.encode()) == b"hello"
+def test_a_block_is_plain_aes_gcm_under_a_key_of_its_own():
+    associated = commitment.encode("grapevine block v1", CONTEXT.encode(), 2, 7)
+    key = commitment.digest("grapevine block key v1", KEY, associated)
+    assert AESGCM(key).decrypt(bytes(12), BlockCipher(KEY, CONTEXT, 7).seal(2, b"hello"), associated) == b"hello"
 
 
-@pytest.mark.parametrize("name", [item.name for item in fields(BoxContext)])
-def test_a_box_opens_under_no_other_context(name):
-    value = getattr(CONTEXT, name)
-    other = replace(
-        CONTEXT,
-        **{
-            name: value + 1
-            if isinstance(value, int)
-            else value[:-1] + type(value)(b"z" if isinstance(value, bytes) else "z")
-        },
-    )
-    box = sealed()
-    with pytest.raises(SealingError, match="not signed"):
-        unseal(box, other, MINE, verify)
+@pytest.mark.parametrize("other", OTHERS, ids=[item.name for item in fields(BoxContext)])
+def test_a_box_opens_under_no_other_context(other):
+    with pytest.raises(SealingError, match="does not open"):
+        BlockCipher(KEY, other, 1).open(0, BlockCipher(KEY, CONTEXT, 1).seal(0, b"a share"))
     with pytest.raises(SealingError, match="not the one"):
-        open_with_key(box, other, KEY)
+        require_key(KEY, other, commit_key(KEY, CONTEXT))
     with pytest.raises(SealingError, match="does not unwrap"):
-        MINE.unwrap(box.wrapped, other.encode())
+        MINE.unwrap(wrap(KEY, CONTEXT, MINE.public), other.encode())
+
+
+@pytest.mark.parametrize(("index", "count"), [(0, 3), (2, 3), (1, 2), (1, 4)])
+def test_a_block_is_no_other_block_and_part_of_no_other_number_of_them(index, count):
+    sealed = BlockCipher(KEY, CONTEXT, 3).seal(1, b"a share")
+    with pytest.raises(SealingError, match="does not open"):
+        BlockCipher(KEY, CONTEXT, count).open(index, sealed)
+
+
+@pytest.mark.parametrize("index", [-1, 3])
+def test_there_is_no_block_beyond_the_last(index):
+    with pytest.raises(SealingError, match="3 blocks"):
+        BlockCipher(KEY, CONTEXT, 3).seal(index, b"x")
 
 
 def test_a_context_has_one_encoding_of_its_own():
@@ -134,73 +124,82 @@ def test_a_context_has_one_encoding_of_its_own():
 
 
 @settings(max_examples=40, deadline=None)
-@given(st.sampled_from(["wrapped", "ciphertext", "key_commitment", "signature"]), st.data())
-def test_a_box_with_any_byte_changed_is_refused(part, data):
-    box = sealed()
-    value = bytearray(getattr(box, part))
-    place = data.draw(st.integers(0, len(value) - 1))
-    value[place] ^= data.draw(st.integers(1, 255))
+@given(st.data(), st.sampled_from(Bulk))
+def test_a_block_with_any_byte_changed_or_of_another_length_is_refused(data, bulk):
+    cipher = BlockCipher(KEY, CONTEXT, 1, bulk)
+    sealed = bytearray(cipher.seal(0, b"a share"))
+    place = data.draw(st.integers(0, len(sealed) - 1))
+    cut = bytes(sealed[:place])
+    sealed[place] ^= data.draw(st.integers(1, 255))
+    for bad in (bytes(sealed), cut, bytes(sealed) + b"x"):
+        with pytest.raises(SealingError):
+            cipher.open(0, bad)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.binary(max_size=1300))
+def test_bytes_that_wrap_no_key_raise_nothing_but_a_sealing_error(wrapped):
     with pytest.raises(SealingError):
-        unseal(replace(box, **{part: bytes(value)}), CONTEXT, MINE, verify)
+        MINE.unwrap(wrapped, CONTEXT.encode())
 
 
-@settings(max_examples=60, deadline=None)
-@given(st.binary(max_size=1300), st.binary(max_size=60), st.binary(max_size=40), st.sampled_from(Bulk))
-def test_bytes_signed_by_a_hostile_dealer_raise_nothing_but_a_sealing_error(wrapped, ciphertext, key_commitment, bulk):
-    box = Box(wrapped, ciphertext, key_commitment, b"", bulk)
-    box = replace(box, signature=sign(statement(CONTEXT, wrapped, box.leaf, bulk)))
-    with pytest.raises(SealingError):
-        unseal(box, CONTEXT, MINE, verify)
+@settings(max_examples=20, deadline=None)
+@given(st.integers(0, sealing.WRAPPED_BYTES - 1), st.integers(1, 255))
+def test_a_wrapped_key_with_any_byte_changed_does_not_unwrap(place, by):
+    wrapped = bytearray(wrap(KEY, CONTEXT, MINE.public))
+    wrapped[place] ^= by
+    with pytest.raises(SealingError, match="does not unwrap"):
+        MINE.unwrap(bytes(wrapped), CONTEXT.encode())
 
 
-def test_a_box_for_another_holder_or_from_another_dealer_is_refused():
+def test_a_box_for_another_holder_does_not_open():
     with pytest.raises(SealingError, match="another holder"):
-        unseal(sealed(), CONTEXT, THEIRS, verify)
-    forged = seal(b"x", CONTEXT, MINE.public, lambda m: STRANGER.sign(m).signature, KEY)
-    with pytest.raises(SealingError, match="not signed by its dealer 12D3KooWdealer"):
-        unseal(forged, CONTEXT, MINE, verify)
+        THEIRS.unwrap(wrap(KEY, CONTEXT, MINE.public), CONTEXT.encode())
 
 
-def test_a_box_does_not_open_under_two_keys():
-    """AES-GCM alone would let a dealer craft one; the commitment does not."""
-    box = sealed()
-    with pytest.raises(SealingError, match="not the one"):
-        open_with_key(box, CONTEXT, b"\x08" * 32)
-    with pytest.raises(SealingError, match="not the one"):
-        open_with_key(box, CONTEXT, KEY + b"\x00")
+def test_a_box_has_one_key():
+    """AES-GCM alone would let a dealer craft a block that opens under two; the commitment does not."""
+    committed = commit_key(KEY, CONTEXT)
+    require_key(KEY, CONTEXT, committed)
+    for other in (b"\x08" * 32, KEY + b"\x00", b""):
+        with pytest.raises(SealingError, match="not the one"):
+            require_key(other, CONTEXT, committed)
 
 
-def test_a_dealer_that_commits_to_one_key_and_seals_under_another_is_found_out_by_both_of_them():
-    other = b"\x08" * 32
-    box = replace(sealed(), key_commitment=commit_key(other, CONTEXT.encode()))
-    box = replace(box, signature=sign(statement(CONTEXT, box.wrapped, box.leaf, box.bulk)))
-    with pytest.raises(SealingError, match="not the one"):
-        unseal(box, CONTEXT, MINE, verify)
-    with pytest.raises(SealingError, match="sealed it wrong"):
-        open_with_key(box, CONTEXT, other)
+def test_a_leaf_tells_every_block_their_number_and_order_and_the_wrapped_key():
+    wrapped, committed = b"w" * sealing.WRAPPED_BYTES, b"c" * 32
+    one, two = hashlib.sha256(b"1").digest(), hashlib.sha256(b"2").digest()
+    leaves = [
+        leaf_of(wrapped, committed, [one, two]),
+        leaf_of(wrapped, committed, [two, one]),
+        leaf_of(wrapped, committed, [one]),
+        leaf_of(wrapped, committed, [one, two, two]),
+        leaf_of(b"x" + wrapped[1:], committed, [one, two]),
+        leaf_of(wrapped, b"d" * 32, [one, two]),
+    ]
+    assert len({leaf.digest() for leaf in leaves}) == len(leaves)
 
 
-def test_the_same_message_never_looks_the_same():
-    assert sealed().wrapped != sealed().wrapped
+def test_the_same_key_never_looks_the_same():
+    assert wrap(KEY, CONTEXT, MINE.public) != wrap(KEY, CONTEXT, MINE.public)
 
 
 def test_keys_of_a_wrong_form_are_refused():
     with pytest.raises(SealingError, match="96 secret bytes"):
         ChannelKey(b"short")
     with pytest.raises(SealingError, match="32 bytes"):
-        seal(b"x", CONTEXT, MINE.public, sign, b"short")
+        wrap(b"short", CONTEXT, MINE.public)
     with pytest.raises(SealingError, match="1216 bytes"):
-        seal(b"x", CONTEXT, MINE.public[1:], sign, KEY)
+        wrap(KEY, CONTEXT, MINE.public[1:])
     with pytest.raises(SealingError, match="canonical"):
-        seal(b"x", CONTEXT, b"\xff" * 1216, sign, KEY)
+        wrap(KEY, CONTEXT, b"\xff" * 1216)
     with pytest.raises(SealingError, match="no secret"):
-        seal(b"x", CONTEXT, MINE.public[:1184] + bytes(32), sign, KEY)  # the point of order one
+        wrap(KEY, CONTEXT, MINE.public[:1184] + bytes(32))  # the point of order one
 
 
-def test_a_box_too_large_for_its_cipher_is_refused(monkeypatch):
-    monkeypatch.setattr(sealing, "MAX_PLAINTEXT_BYTES", 3)
-    with pytest.raises(SealingError, match="seal fragments"):
-        sealed(b"four")
+def test_a_block_that_is_too_large_is_refused():
+    with pytest.raises(SealingError, match="at most 1048576 bytes"):
+        BlockCipher(KEY, CONTEXT, 1).seal(0, bytes(sealing.MAX_BLOCK_BYTES + 1))
 
 
 def test_a_channel_key_is_its_secret_and_does_not_show_it():

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from crypto import field, shamir
 from crypto.field import PRIME, Matrix, lagrange
 from crypto.randomness import Stream
-from crypto.shamir import Dealer, Packing, PackingError
+from crypto.shamir import SHARE_BLOCK, Dealer, Packing, PackingError, SeededShare
 from tests.crypto import oracle
 
 TABLE = [(4, 1, 2, 0, 1), (8, 2, 3, 1, 1), (8, 2, 2, 2, 0), (16, 5, 6, 2, 1), (8, 3, 4, 0, 1)]
@@ -96,15 +96,24 @@ def test_sums_of_shares_are_shares_of_the_sum():
     assert (shamir.reconstruct(packing, range(5), sums).astype(object) == expected).all()
 
 
-@pytest.mark.parametrize("columns", [1, 255, 256, 257, 1000])
-def test_blocks_are_the_whole_in_pieces(columns):
+@pytest.mark.parametrize("columns", [1, SHARE_BLOCK - 1, SHARE_BLOCK, 2 * SHARE_BLOCK + 5])
+def test_blocks_are_the_whole_in_pieces_in_any_order(columns):
     packing = Packing(5, 1, 2)
     secrets = Stream(bytes(32), "secrets").elements(2, columns)
     dealer = Dealer(packing, packing.seeded(2, 1))
     whole, pieces = dealer.deal(secrets, seeds(1)), np.zeros((4, columns), dtype=np.uint32)
-    for start, rows in dealer.blocks(secrets, seeds(1), block=256):
-        pieces[:, start : start + rows.shape[1]] = rows
+    for number in reversed(shamir.blocks_of(columns)):
+        where = slice(number * SHARE_BLOCK, (number + 1) * SHARE_BLOCK)
+        dealer.deal_block(secrets[:, where], seeds(1), number, pieces[:, where])
     assert (whole == pieces).all()
+
+
+def test_a_seeded_share_is_the_same_however_it_is_looked_at():
+    size = 2 * SHARE_BLOCK + 77
+    whole, share = shamir.expand(b"s" * 32, size), SeededShare(b"s" * 32, size)
+    for start, stop in ((0, 5), (5, 9), (SHARE_BLOCK - 3, 2 * SHARE_BLOCK + 4), (40, 50), (2 * SHARE_BLOCK, size + 9)):
+        assert (share[start:stop] == whole[start:stop]).all()
+    assert (whole[:100] != whole[SHARE_BLOCK : SHARE_BLOCK + 100]).any()
 
 
 def test_a_vector_longer_than_a_block_is_dealt_without_a_seam():

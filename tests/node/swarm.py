@@ -1,5 +1,6 @@
 """A swarm of runtimes in virtual time: the real loop, rounds and wire, the memory network, a learner of numpy alone."""
 
+import hashlib
 import os
 import random
 from collections.abc import Callable
@@ -11,12 +12,17 @@ import trio
 
 from consensus.committee import plan
 from consensus.rules import lookup
+from consensus.sharing import Update
 from crypto.identity import Identity, PeerId
+from crypto.sealing import ChannelKey
 from node import journal
 from node.compute import InlineCompute
 from node.guard import Guard
+from node.jobs import ComputedJobs
 from node.learning.learner import Assessment, Trained
-from node.runtime import Roster, Runtime, Terms
+from node.private_player import Privately
+from node.roster import Roster, Terms
+from node.runtime import Runtime
 from overlay.memory import Conditions, open_memory_network
 from overlay.wire import Greeting
 
@@ -41,6 +47,9 @@ class Drift:
 
     def vector(self) -> np.ndarray:
         return self.vector_
+
+    def update(self, base: np.ndarray) -> Update:
+        return Update(self.vector_ - base)
 
     def adopt(self, vector: np.ndarray, round: int, *, averaged: bool) -> Assessment:
         self.vector_ = vector
@@ -103,10 +112,12 @@ class Swarm:
             )
             for index in range(n)
         ]
-        self.terms = Terms(rounds, quorum, deadline_s, lookup("mean"), plan(kind, n, edges, seed, size=size))
+        made = plan(kind, n, edges, seed, size=size, shared=guard is not None)
+        self.terms = Terms(rounds, quorum, deadline_s, lookup("mean"), made)
         self.kind = kind
         self.guard = guard
         self.epochs_s = epochs_s
+        self.work = (InlineCompute(), ComputedJobs(InlineCompute()))
 
     def id(self, index: int) -> PeerId:
         return self.members[index].identity.peer_id
@@ -136,7 +147,7 @@ class Swarm:
                     record=member.events.append,
                     checkpoint=lambda done: setattr(member, "checkpoint", done),
                     wall_clock=trio.current_time,
-                    guard=member.guard,
+                    private=None if member.guard is None else Privately(member.guard, *self.work),
                 )
                 await runtime.run(member.checkpoint)
 
@@ -149,6 +160,10 @@ class Swarm:
             member.identity,
             np.zeros(member.learner.vector_.size, np.float32),
             base,
+            swarm=GREETING.swarm,
+            rule=lookup("mean"),
+            channel_key=ChannelKey(hashlib.sha512(member.name.encode()).digest() + bytes(32)),
+            made=1,
             peers=roster.peers,
             rounds=self.terms.rounds,
             randbytes=os.urandom,

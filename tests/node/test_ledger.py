@@ -187,6 +187,14 @@ def test_two_nodes_do_not_share_a_ledger(tmp_path):
     Ledger.open(tmp_path / "ledger", BUDGET).close()
 
 
+def test_releases_of_the_other_level_are_not_added_up(tmp_path):
+    filled(tmp_path / "ledger", 2)
+    with pytest.raises(StateError, match="dp = 'record', and this run has dp = 'update'"):
+        Ledger.open(tmp_path / "ledger", BUDGET, level="update")
+    with Ledger.open(tmp_path / "ledger", BUDGET, level="record") as ledger:
+        assert ledger.head.entries == 2
+
+
 @pytest.mark.parametrize("budget", [(0.0, 1e-5), (float("inf"), 1e-5), (1.0, 0.0), (1.0, 1.0), (float("nan"), 0.1)])
 def test_a_budget_that_bounds_nothing_is_refused(budget):
     with pytest.raises(ValueError, match="budget"):

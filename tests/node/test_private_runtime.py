@@ -1,15 +1,17 @@
 """Nodes whose rounds are private, in virtual time: the exact average, kills, restarts, liars about the base."""
 
+from dataclasses import replace
+
 import numpy as np
 
-from consensus.guarded_terms import GuardTerms
 from consensus.meeting_messages import ChannelKeyNotice, Standing
 from consensus.messages import Contribution
+from consensus.shamir_sharing import ShamirSharing
 from node import journal
 from overlay.memory import MemoryTransport
 from tests.node.swarm import complete, open_swarm
 
-EIGHT = GuardTerms(members=8, tolerated=2, packed=3, liars=1, absentees=1, clip=2.0, deadline_s=5.0)
+EIGHT = ShamirSharing(members=8, tolerated=2, packed=3, liars=1, absentees=1, clip=2.0, deadline_s=5.0)
 
 
 def private(rounds, **options):
@@ -80,6 +82,21 @@ async def test_a_restarted_node_takes_the_cells_base_and_plays_no_round_twice(au
         check_average(swarm, 15, swarm.members)
 
 
+async def test_nodes_that_finished_and_started_again_tell_one_behind_what_the_run_came_to(autojump_clock):
+    async with private(2, epochs_s={5: 3.0}) as swarm:
+        others = [index for index in range(8) if index != 5]
+        await swarm.until(lambda: all(swarm.members[index].finished for index in others))
+        assert 1 not in swarm.members[5].rounds
+        for index in others:
+            swarm.kill(index)
+        for index in others:
+            swarm.start(index)
+        await swarm.until_all_finished()
+        assert len({member.guard.base.digest for member in swarm.members}) == 1
+        assert swarm.members[5].rounds[1].outcome == "averaged"
+        assert not faults(swarm)
+
+
 async def test_the_number_of_a_round_is_written_down_before_it_starts(autojump_clock, monkeypatch):
     early = []
     send = MemoryTransport.send
@@ -121,7 +138,7 @@ async def test_two_keys_of_a_stranger_are_refused(autojump_clock, monkeypatch):
 
         def forge(self, peer, message):
             if isinstance(message, ChannelKeyNotice) and self.peer_id == liar:
-                message = ChannelKeyNotice(bytes(64), message.body)
+                message = replace(message, signature=bytes(64))
             return send(self, peer, message)
 
         monkeypatch.setattr(MemoryTransport, "send", forge)
@@ -130,7 +147,7 @@ async def test_two_keys_of_a_stranger_are_refused(autojump_clock, monkeypatch):
         assert swarm.members[0].rounds[1].outcome == "averaged"
 
 
-FOUR = GuardTerms(members=4, tolerated=1, packed=2, liars=0, absentees=1, clip=2.0, deadline_s=5.0)
+FOUR = ShamirSharing(members=4, tolerated=1, packed=2, liars=0, absentees=1, clip=2.0, deadline_s=5.0)
 
 
 async def test_cliques_average_in_private_and_their_bridges_in_the_open(autojump_clock):
@@ -139,9 +156,9 @@ async def test_cliques_average_in_private_and_their_bridges_in_the_open(autojump
     async with open_swarm(8, edges, "cliques", rounds=3, deadline_s=5.0, guard=FOUR) as swarm:
         await swarm.until_all_finished()
         for round_ in range(3):
-            _, between = swarm.terms.plan.phases(round_)
+            _, between, within_again = swarm.terms.plan.phases(round_)
             contributed = np.stack([member.learner.contributed[round_] for member in swarm.members])
             means = np.repeat([contributed[:4].mean(0), contributed[4:].mean(0)], 4, axis=0)
             adopted = np.stack([member.learner.adopted[round_] for member in swarm.members])
-            np.testing.assert_allclose(adopted, between @ means, atol=1e-4)
+            np.testing.assert_allclose(adopted, within_again @ between @ means, atol=1e-4)
         assert not faults(swarm)

@@ -84,3 +84,36 @@ def test_two_processes_cannot_share_a_folder_and_kill_9_frees_it(tmp_path):
     process.join()
     with folder.locked():
         pass
+
+
+def test_the_channel_key_is_made_once_and_for_its_owner_alone(tmp_path):
+    folder = StateFolder(tmp_path / "node")
+    key, made = folder.channel_key(1_700_000_000, os.urandom)
+    path = folder.path / "channel-key"
+    assert path.stat().st_mode & 0o777 == 0o600
+    again, still = folder.channel_key(1_800_000_000, os.urandom)
+    assert (again.public, still) == (key.public, made) == (key.public, 1_700_000_000)
+    assert [entry.name for entry in folder.path.iterdir()] == ["channel-key"]
+
+
+@pytest.mark.parametrize("damage", ["cut", "flip", "other"])
+def test_a_damaged_channel_key_is_said_to_be_and_not_replaced(tmp_path, damage):
+    folder = StateFolder(tmp_path / "node")
+    folder.channel_key(1, os.urandom)
+    path = folder.path / "channel-key"
+    content = path.read_bytes()
+    flipped = content[:-1] + bytes([content[-1] ^ 1])
+    path.write_bytes({"cut": content[:-1], "flip": flipped, "other": b"something else"}[damage])
+    left = path.read_bytes()
+    with pytest.raises(StateError, match="channel-key is damaged") as caught:
+        folder.channel_key(2, os.urandom)
+    assert "makes another" in caught.value.remedy
+    assert path.read_bytes() == left
+
+
+def test_a_channel_key_that_others_can_read_is_refused(tmp_path):
+    folder = StateFolder(tmp_path / "node")
+    folder.channel_key(1, os.urandom)
+    (folder.path / "channel-key").chmod(0o640)
+    with pytest.raises(StateError, match="can be read by others"):
+        folder.channel_key(2, os.urandom)

@@ -87,6 +87,21 @@ def test_the_screen_names_what_an_operator_needs(node_folder):
         assert word in text
 
 
+def test_epsilon_so_far_and_a_spent_budget_are_told(node_folder):
+    with journal.Journal.open(node_folder / "journal.jsonl") as book:
+        for event in (
+            closed(2, epsilon=1.25),
+            journal.Charged(at=7.0, round=3, epsilon=1.5),
+            journal.PrivacySpent(at=8.0, round=4, epsilon=1.5, reason="round 4 would bring ε to 1.7"),
+        ):
+            book.write(event)
+    status = read_status(node_folder)
+    assert (status.epsilon, status.privacy_spent) == (1.5, True)
+    console = Console(width=80, record=True)
+    console.print(draw_status(status))
+    assert "ε 1.5 so far, the budget is spent" in console.export_text()
+
+
 def test_what_a_stranger_may_have_named_cannot_drive_the_terminal(node_folder):
     with journal.Journal.open(node_folder / "journal.jsonl") as book:
         book.write(journal.Refused(at=5.0, peer=None, address="\x1b[2J", reason="\x1b]0;owned\x07", count=1))

@@ -173,7 +173,7 @@ SHAMIR, MASKS, CKKS = 'sharing = "shamir"\n', 'sharing = "masks"\n', 'sharing = 
         (shared(6, COMPLETE, CLIQUES), "m - f >= t + l + 2e", "larger cells"),
         (shared(8, COMPLETE, CLIQUES, f"{SHAMIR}absentees = 2\npacking = 2"), "is needed", "lower"),
         (shared(8, COMPLETE, CLIQUES, f"{SHAMIR}clip = 0.0"), "clip", ""),
-        (shared(3, COMPLETE, CLIQUES, MASKS), "t + 2 <= m", "lower tolerated or absentees"),
+        (shared(3, COMPLETE, CLIQUES, MASKS), "t + h <= m", "lower tolerated or absentees"),
         (shared(4, COMPLETE, CLIQUES, CKKS), "privacy.tolerated = 2 does not hold", "tolerated = 1"),
         (shared(2, COMPLETE, CLIQUES, f"{CKKS}tolerated = 1"), "a keeper, a relay and a third", "larger cells"),
         (

@@ -9,7 +9,17 @@ from overlay.topology import dumps, load_topology, parse_topology
 
 FOLDER = Path(__file__).parents[2] / "topologies"
 FILES = sorted(FOLDER.glob("*.toml"))
-SHIPPED = {"adult-8", "plant-8", "ring-8", "cliques-16", "grid-16", "pi-rack-4"}
+SHIPPED = {
+    "adult-8",
+    "adult-private-8",
+    "plant-8",
+    "open-8",
+    "private-8",
+    "ring-8",
+    "cliques-16",
+    "grid-16",
+    "pi-rack-4",
+}
 
 
 def shipped(name):
@@ -50,6 +60,21 @@ def sizes(topology):
 def test_plant_8_is_one_clique():
     topology = shipped("plant-8")
     assert all(topology.plan.phases_of(i, 0) == (dict.fromkeys(range(8), 1 / 8),) for i in range(8))
+
+
+@pytest.mark.parametrize(("name", "epsilon"), [("plant-8", 4.0), ("adult-private-8", 1.0)])
+def test_private_files_claim_what_they_aim_at(name, epsilon):
+    topology = shipped(name)
+    privacy = topology.privacy
+    assert (privacy.sharing, privacy.dp, privacy.noise) == ("shamir", "record", "distributed")
+    assert topology.targets.epsilon == privacy.epsilon == epsilon
+    assert privacy.delta == 1e-5
+    # Two collude, one lies, one is away: the noise of the other four hides each row.
+    assert (topology.cell_members, topology.noise_shares) == (8, 4)
+
+
+def test_open_8_hides_nothing():
+    assert (shipped("open-8").privacy.sharing, shipped("open-8").privacy.dp) == ("none", "off")
 
 
 def test_ring_8_sends_two_messages_a_node():

@@ -126,6 +126,17 @@ def write_eventful_run(folder: Path) -> Path:
     return folder
 
 
+def write_private_run(folder: Path) -> Path:
+    """Node i has let out ε = (r + 1) (1 + i / 10) / 30 by round r; press-2 was killed after one charge more."""
+    write_run(folder, targets={"epsilon": 1.5}, delta=1e-5)
+    for index, name in enumerate(NAMES):
+        rows = [closed(index, r, epsilon=(r + 1) * (1 + index / 10) / ROUNDS) for r in range(ROUNDS)]
+        write_journal(folder, name, [started(name), *rows])
+    append(folder / "press-2" / "journal.jsonl", [journal.Charged(at=99.0, round=ROUNDS, epsilon=3.0)])
+    append(folder / "press-3" / "journal.jsonl", [journal.PrivacySpent(at=9.0, round=20, epsilon=1.0, reason="x")])
+    return folder
+
+
 @dataclass
 class Page(HTMLParser):
     """A parsed page: what it would load, its tags in balance, its text."""

@@ -8,7 +8,7 @@ from node.lab.page import render_page
 from node.lab.record import Baselines, NodeRecord
 from node.lab.report import build_report
 from node.lab.sections import facts
-from tests.node.lab.synthetic import NAMES, TOPOLOGY, Page, write_eventful_run, write_run
+from tests.node.lab.synthetic import NAMES, TOPOLOGY, Page, write_eventful_run, write_private_run, write_run
 
 HOSTILE = (
     '"><img src=x onerror=alert(1)>',
@@ -70,6 +70,13 @@ def test_a_section_without_data_leaves_no_trace(tmp_path):
     assert ids(page) == ["topology", "accuracy", "consensus", "rounds", "time", "traffic", "nodes"]
     assert "reputation" not in html.lower()
     assert "ε" not in html
+
+
+def test_epsilon_is_drawn_by_round_where_it_is_claimed(tmp_path):
+    html, page = page_of(write_private_run(tmp_path))
+    assert "privacy" in ids(page)
+    assert "ε by round" in html
+    assert "at δ = 1e-05" in html
 
 
 def test_a_run_without_a_journal_still_has_a_page(tmp_path):

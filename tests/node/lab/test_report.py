@@ -8,7 +8,17 @@ from node import journal
 from node.cli.main import app
 from node.lab.record import Baselines, NodeRecord, read_record, write_record
 from node.lab.report import build_report, missed_targets, write_report
-from tests.node.lab.synthetic import NAMES, ROUNDS, accuracy, append, closed, started, write_eventful_run, write_journal
+from tests.node.lab.synthetic import (
+    NAMES,
+    ROUNDS,
+    accuracy,
+    append,
+    closed,
+    started,
+    write_eventful_run,
+    write_journal,
+    write_private_run,
+)
 from tests.node.lab.synthetic import write_run as write
 
 
@@ -37,7 +47,8 @@ def test_report_json_has_the_published_shape(tmp_path):
             "bytes_received", "rounds_completed", "quarantined"} <= report["nodes"][0].keys()  # fmt: skip
     assert report["summary"].keys() == {
         "honest_accuracy_mean", "honest_accuracy_min", "consensus_distance", "wall_s", "cpu_s", "startup_s",
-        "round_s_median", "bytes_per_node_round", "false_quarantines", "missed_adversaries"}  # fmt: skip
+        "round_s_median", "bytes_per_node_round", "epsilon_max", "delta", "false_quarantines",
+        "missed_adversaries"}  # fmt: skip
     assert report["baselines"].keys() == {"centralised", "local_only_mean"}
     assert report["nodes"][2]["accuracy"] == [accuracy(2, number) for number in range(ROUNDS)]
     assert report["nodes"][2]["quarantined"] == []
@@ -193,6 +204,21 @@ def test_targets(tmp_path, targets, missed):
 def test_a_target_that_was_not_measured_is_missed(tmp_path):
     report = build_report(write(tmp_path, targets={"wall_s": 60.0}, wall_s=None))
     assert missed_targets(report) == ["target wall_s ≤ 60 missed: the wall time in seconds was not measured"]
+
+
+def test_epsilon_is_the_most_that_any_node_may_have_let_out(tmp_path):
+    report = build_report(write_private_run(tmp_path))
+    assert [node.epsilon for node in report.nodes] == pytest.approx([1.0, 3.0, 1.2, 1.3, 1.4, 1.5, 1.6, 1.7])
+    assert report.nodes[4].by_round.epsilon[14] == pytest.approx(0.7)
+    assert (report.summary.epsilon_max, report.summary.delta) == (3.0, 1e-5)
+    assert missed_targets(report) == ["target epsilon ≤ 1.5 missed: largest ε of a node 3"]
+    assert "press-3 brought nothing from round 20 on: its budget of privacy was spent." in map(str, report.notes)
+
+
+def test_a_run_that_claims_nothing_reports_no_epsilon(tmp_path):
+    report = build_report(write(tmp_path))
+    assert {node.epsilon for node in report.nodes} == {None}
+    assert report.summary.epsilon_max is None
 
 
 def test_writing_leaves_every_file_and_no_leftovers(tmp_path):

@@ -15,7 +15,7 @@ from tests.node.lab.processes import GRAPEVINE, ROOT, eventually, is_alive, lab_
 
 pytestmark = pytest.mark.processes
 RING = ROOT / "topologies" / "ring-8.toml"
-PLANT = ROOT / "topologies" / "plant-8.toml"
+PLANT = ROOT / "topologies" / "open-8.toml"
 PLANT_NODES = [f"press-{i}" for i in range(1, 9)]
 PARAMETERS = 4810
 

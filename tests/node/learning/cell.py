@@ -15,7 +15,7 @@ from node.learning.vector import FlatModel
 
 PROOF = ProofParameters(Packing(8, 2, 3, liars=1, absentees=1), clip=128_000, bound_bits=20, shift=9)
 """A fine lattice: what rounding costs falls with C."""
-CELL = Cell(members=8, shares=noise_shares(8, 2, 1), room=PROOF.honest_norm)
+CELL = Cell(members=8, shares=noise_shares(8, 2, 1, 1), room=PROOF.honest_norm)
 
 
 def randbytes(seed):

@@ -38,7 +38,6 @@ def test_many_local_steps_learn_within_the_budget(digits, tmp_path):
         task = TASK.model_copy(update={"learning_rate": 0.3})
         charge = ledger.charging(level="record", noise="local")
         model, private = trainer(own, plan, task=task, charge=charge)
-        assert private.steps(2) == 20
         for number in range(3):
             trained = private.train(number, 2)
             assert trained.samples == pytest.approx(2 * len(own), rel=0.1)

@@ -1,0 +1,73 @@
+"""How large a message of a private round may be: what no honest member sends is refused before it is kept or read."""
+
+from __future__ import annotations
+
+from consensus.private_boxes import HEAD_BYTES
+from consensus.private_messages import (
+    Bundle,
+    Fetch,
+    Item,
+    Portion,
+    PortionKind,
+    PrivateMessage,
+    Sealed,
+    Stage,
+    Vote,
+)
+from consensus.private_runs import CHECK_BYTES
+from consensus.private_supply import ENTRY_HEAD_BYTES, proof_box_bytes
+from consensus.private_terms import PrivateTerms
+from crypto.commitment import DIGEST_BYTES, NONCE_BYTES
+from crypto.norm_proof import MaskShares, Scalars
+from crypto.randomness import SEED_BYTES
+from crypto.sealing import TAG_BYTES
+from crypto.shamir import SHARE_BLOCK, blocks_of
+
+_BUNDLE_HEAD, _BUNDLE_MEMBER = 256, 512
+"""Beside the items: the value, and of each member author, size and signatures."""
+
+
+class Sizes:
+    """The largest bodies, in bytes, of one round."""
+
+    def __init__(self, terms: PrivateTerms) -> None:
+        packing, proof = terms.packing, terms.proof
+        m, columns = packing.members, packing.columns(terms.size)
+        self._members = m
+        self._run = 4 * -(-columns // terms.least_holders)  # the longest run of columns: there are no fewer owners
+        self._packed = packing.packed
+        masks = 4 * sum(MaskShares.sizes(proof))
+        self._block = HEAD_BYTES + masks + max(4 * min(columns, SHARE_BLOCK), SEED_BYTES) + TAG_BYTES
+        share_box = HEAD_BYTES + masks + max(4 * columns, SEED_BYTES) + TAG_BYTES * len(blocks_of(columns))
+        self._proof_box = proof_box_bytes(terms)
+        entries = (m - 1) * (ENTRY_HEAD_BYTES + share_box + self._proof_box)
+        self._items: dict[int, int] = {
+            Stage.COMMIT: 2 * DIGEST_BYTES * (m + 1),
+            Stage.NONCE_1: NONCE_BYTES,
+            Stage.PROVE: DIGEST_BYTES * m,
+            Stage.NONCE_2: NONCE_BYTES + m,
+            Stage.SUPPLY: entries,
+            Stage.SCALARS: m * (1 + 4 * sum(Scalars.sizes(proof))),
+            Stage.DISPUTE: entries,
+            Stage.CHECK: m * CHECK_BYTES,
+            Stage.CERTIFY: DIGEST_BYTES,
+        }
+
+    def fits(self, message: PrivateMessage) -> bool:
+        """Whether an honest member may have sent it."""
+        match message:
+            case Sealed():
+                most = self._block if message.stage == Stage.COMMIT else self._proof_box
+                return len(message.body) <= most
+            case Item():
+                return len(message.body) <= self._items.get(message.stage, -1)
+            case Bundle():
+                return len(message.body) <= self._bundle(message.stage)
+            case Portion():
+                rows = 1 if message.kind == PortionKind.SHARE else self._packed
+                return len(message.body) <= rows * self._run
+            case Vote() | Fetch():
+                return True
+
+    def _bundle(self, stage: int) -> int:
+        return _BUNDLE_HEAD + self._members * (_BUNDLE_MEMBER + self._items.get(stage, 0))

@@ -1,0 +1,32 @@
+"""What a node knows of the swarm before it starts: who is who, and how rounds are run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from consensus.plan import Plan
+from consensus.rules import Rule
+from crypto.identity import PeerId
+
+
+@dataclass(frozen=True, slots=True)
+class Roster:
+    """Who is who. `order` holds the PeerIds of all nodes in the order of the topology file."""
+
+    me: PeerId
+    order: tuple[PeerId, ...]
+    names: Mapping[PeerId, str]
+    peers: frozenset[PeerId]
+    """Those we talk to; we are not among them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """How rounds are run, the same on every node."""
+
+    rounds: int
+    quorum: float
+    deadline_s: float
+    rule: Rule
+    plan: Plan

@@ -1,0 +1,157 @@
+"""What the journal says of a round: its outcome, the model after it, the bytes it took, and who was at fault."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from consensus.effects import Outcome
+from crypto.identity import PeerId
+from node import journal
+from node.learning.learner import Assessment, Trained
+from overlay.transport import Transport
+
+TOLD_A_MINUTE = 20
+"""Connections and disconnections of one peer in the journal; those beyond are left out."""
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """Seconds that a round took."""
+
+    train_s: float
+    exchange_s: float
+    round_s: float
+    """From the start of training to the end of assessment."""
+
+
+class RoundRecord:
+    """Writes down what happens to one node. `names` are those of the topology file."""
+
+    def __init__(
+        self,
+        names: Mapping[PeerId, str],
+        record: Callable[[journal.Event], None],
+        wall_clock: Callable[[], float],
+        transport: Transport,
+    ) -> None:
+        self._names = names
+        self._record = record
+        self._wall_clock = wall_clock
+        self._transport = transport
+        self._bytes_before = (0, 0)
+        self._told: dict[PeerId, list[float]] = {}
+
+    # --- the run ----------------------------------------------------------------------------------------------------
+
+    def ready(self, up: int, expected: int) -> None:
+        """The first round begins."""
+        self._record(journal.Ready(at=self._wall_clock(), up=up, expected=expected))
+
+    def finished(self, rounds: int) -> None:
+        """All rounds are done."""
+        self._record(journal.Finished(at=self._wall_clock(), rounds=rounds))
+
+    # --- peers ------------------------------------------------------------------------------------------------------
+
+    def connected(self, peer: PeerId, up: int, now: float) -> None:
+        """`peer` can be reached; `now` is on the loop's clock."""
+        if self._may_tell(peer, now):
+            self._record(journal.Connected(at=self._wall_clock(), peer=self._names[peer], up=up))
+
+    def disconnected(self, peer: PeerId, reason: str, up: int, now: float) -> None:
+        """`peer` cannot be reached any more."""
+        if self._may_tell(peer, now):
+            self._record(journal.Disconnected(at=self._wall_clock(), peer=self._names[peer], reason=reason, up=up))
+
+    def refused(self, peer: PeerId | None, address: str, reason: str, count: int) -> None:
+        """Somebody was turned away."""
+        who = None if peer is None else self._names.get(peer, peer)
+        self._record(journal.Refused(at=self._wall_clock(), peer=who, address=address, reason=reason, count=count))
+
+    def fault(self, number: int, culprit: PeerId, reason: str, *, proved: bool = False) -> None:
+        """A peer did what no honest peer does."""
+        name = self._names[culprit]
+        self._record(journal.Faulted(at=self._wall_clock(), round=number, peer=name, reason=reason, proved=proved))
+
+    def _may_tell(self, peer: PeerId, now: float) -> bool:
+        """Whether a connection's coming or going is told: one that flaps for days must not fill the disk."""
+        told = [at for at in self._told.get(peer, ()) if now - at < 60.0]
+        if len(told) >= TOLD_A_MINUTE:
+            return False
+        self._told[peer] = [*told, now]
+        return True
+
+    # --- rounds -----------------------------------------------------------------------------------------------------
+
+    def trained(self, number: int, trained: Trained) -> None:
+        """Call it before anything that round `number` taught leaves the node."""
+        at = self._wall_clock()
+        if trained.epsilon is not None:
+            self._record(journal.Charged(at=at, round=number, epsilon=trained.epsilon))
+        if trained.spent is not None:
+            self._record(journal.PrivacySpent(at=at, round=number, epsilon=trained.epsilon, reason=trained.spent))
+
+    def round(
+        self,
+        number: int,
+        skipped: int,
+        outcome: Outcome,
+        trained: Trained,
+        assessment: Assessment,
+        timing: Timing,
+        void: str | None = None,
+    ) -> None:
+        """Round `number` is closed, `skipped` rounds having been passed over before it."""
+        self._champion(number, assessment)
+        sent, received = self._count_bytes()
+        self._record(
+            journal.RoundClosed(
+                at=self._wall_clock(),
+                round=number,
+                outcome="averaged" if outcome.averaged else "void",
+                void=void,
+                present=self._sorted(outcome.present),
+                absent=self._sorted(outcome.absent),
+                deadline_missed=self._sorted(outcome.deadline_missed),
+                skipped=skipped,
+                train_s=timing.train_s,
+                exchange_s=timing.exchange_s,
+                round_s=timing.round_s,
+                loss=trained.loss,
+                holdout_loss=assessment.holdout_loss,
+                holdout_accuracy=assessment.holdout_accuracy,
+                test_accuracy=assessment.test_accuracy,
+                consensus_distance=outcome.consensus_distance,
+                bytes_sent=sent,
+                bytes_received=received,
+                champion_version=assessment.champion_version,
+                epsilon=assessment.epsilon,
+            )
+        )
+
+    def _champion(self, number: int, assessment: Assessment) -> None:
+        now, version = self._wall_clock(), assessment.champion_version
+        if assessment.promoted is not None:
+            self._record(
+                journal.Promoted(
+                    at=now,
+                    round=number,
+                    version=version,
+                    holdout_loss=assessment.promoted.holdout_loss,
+                    previous_holdout_loss=assessment.promoted.previous_holdout_loss,
+                )
+            )
+        if assessment.rolled_back is not None:
+            self._record(journal.RolledBack(at=now, round=number, to_version=version, reason=assessment.rolled_back))
+
+    def _sorted(self, peers: Sequence[PeerId]) -> tuple[str, ...]:
+        return tuple(sorted(self._names[peer] for peer in peers))
+
+    def _count_bytes(self) -> tuple[int, int]:
+        """Bytes sent and received since the last call."""
+        counters = self._transport.traffic().values()
+        totals = sum(c.bytes_sent for c in counters), sum(c.bytes_received for c in counters)
+        sent, received = totals[0] - self._bytes_before[0], totals[1] - self._bytes_before[1]
+        self._bytes_before = totals
+        return sent, received

@@ -1,0 +1,68 @@
+"""From `[privacy]` to how secret phases are run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Final, Literal, cast
+
+from consensus.encrypted_sharing import EncryptedSharing
+from consensus.encrypted_terms import MIN_CIPHERTEXTS
+from consensus.masked_sharing import MaskedSharing
+from consensus.shamir_sharing import ShamirSharing
+from consensus.sharing import Sharing
+from crypto.fixedpoint import FixedPoint
+from overlay.topology_privacy import Privacy
+
+MIN_HONEST: Final = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """What a sharing takes from the rest of the file."""
+
+    members: int
+    """Of every cell."""
+    deadline_s: float
+    swarm: bytes = bytes(32)
+    layout: bytes = bytes(32)
+    encoding: FixedPoint | None = None
+    """How updates are written where noise decides that; else it follows from `clip`."""
+
+
+def sharing_of(privacy: Privacy, setting: Setting) -> Sharing:
+    """The sharing that `privacy` asks for, which is not none. Raises PlanError with the bound that does not hold."""
+    about: dict[str, Any] = {
+        "members": setting.members,
+        "absentees": privacy.absentees,
+        "clip": privacy.clip if setting.encoding is None else None,
+        "encoding": setting.encoding,
+        "deadline_s": setting.deadline_s,
+        "swarm": setting.swarm,
+        "layout": setting.layout,
+    }
+    honest = noise_shares(privacy, setting.members)
+    match privacy.sharing:
+        case "shamir":
+            return ShamirSharing(
+                **about,
+                tolerated=privacy.tolerated,
+                packed=privacy.packing,
+                liars=privacy.liars,
+                least_honest=honest,
+            )
+        case "masks":
+            return MaskedSharing(**about, tolerated=privacy.tolerated, least_honest=max(MIN_HONEST, honest or 0))
+        case _:
+            kind = cast(Literal["ckks", "bfv"], privacy.sharing)
+            # The keeper is the one that is tolerated: it reads the sum of the others.
+            return EncryptedSharing(**about, kind=kind, least=max(MIN_CIPHERTEXTS, honest or 0))
+
+
+def noise_shares(privacy: Privacy, members: int) -> int | None:
+    """h = m − t − f − e with distributed noise: shares that no colluder knows in the smallest sum that is opened, in
+    which f do not take part, and e more that were found to lie. None without.
+    """
+    if privacy.dp == "off" or privacy.noise != "distributed":
+        return None
+    liars = privacy.liars if privacy.sharing == "shamir" else 0
+    return members - privacy.tolerated - privacy.absentees - liars

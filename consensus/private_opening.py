@@ -24,6 +24,7 @@ from collections.abc import Callable, Collection, Mapping
 
 import numpy as np
 
+from consensus.certificate import Certificate
 from consensus.notary import Notary
 from consensus.private_messages import (
     BodyError,
@@ -84,8 +85,8 @@ class Opening:
         self._sent: dict[int, Portion] = {}
         self._checks: dict[int, dict[int, RunCheck]] = {}
         self._check_items: dict[int, Item] = {}
-        self._certificate: dict[int, Item] = {}
-        self._own: dict[int, Item] = {}
+        self._signed = Certificate(notary, name)
+        self._check: Item | None = None
         self._fetched: set[int] = set()
         self._verified: set[int] = set()
         self._combinations: dict[bytes, Vector] = {}
@@ -115,7 +116,7 @@ class Opening:
 
     def answer(self, peer: int, part: int, stage: int) -> list[Outgoing]:
         """What a member that fetches from the opening is sent."""
-        out: list[Outgoing] = [(peer, item) for item in self._own.values()]
+        out: list[Outgoing] = [(peer, item) for item in (self._check, self._signed.mine) if item is not None]
         if stage == Stage.CHECK and part in self._runs and self._mine is not None:
             out.append((peer, self._share_of(part)))
         return out
@@ -156,23 +157,23 @@ class Opening:
 
     def hear_item(self, peer: int, item: Item) -> None:
         """Take the checks, or the certificate, of a member."""
-        kept = self._check_items if item.stage == Stage.CHECK else self._certificate
-        known = kept.get(item.author)
+        if item.stage == Stage.CERTIFY:
+            self._out += [(None, one) for one in self._signed.hear(peer, item)]
+            return
+        known = self._check_items.get(item.author)
         if known is not None and known.body == item.body:
             return
         if not self._notary.wrote(item):
             self._name(peer, "passes on an item of the opening that its author did not sign", ())
         elif known is not None:
-            self._name(item.author, f"signed two different items of stage {Stage(item.stage).name}", (known, item))
+            self._name(item.author, f"signed two different items of stage {Stage.CHECK.name}", (known, item))
             self._out += [] if item.author == peer else [(None, known), (None, item)]
-        elif item.stage == Stage.CHECK:
+        else:
             try:
                 self._take_checks(item.author, self._layout.unpack_checks(item.body))
             except BodyError as error:
                 self._name(item.author, f"signed checks that cannot be read: {error}", (item,))
-            kept[item.author] = item
-        else:
-            kept[item.author] = item
+            self._check_items[item.author] = item
 
     def _take_checks(self, author: int, checks: dict[int, RunCheck]) -> None:
         self._checks[author] = checks
@@ -193,9 +194,7 @@ class Opening:
             self._weigh(owner, author)
         self._fetch_missing(waves)
         self._finish()
-        if len(self.certificate) >= self._terms.quorum.size:
-            for liar in self._dissent():
-                self._name(liar, "signed another sum", ())
+        self._signed.accuse(self._terms.quorum.size)
         out, self._out = self._out, []
         return out
 
@@ -203,11 +202,8 @@ class Opening:
         """Whether nothing more is to be waited for."""
         if self._waves(now) >= _WAVES:
             return True
-        return (
-            self.total is not None
-            and len(self.certificate) + len(self._dissent()) >= len(self._holders)
-            and not (set(self._holders) - set(away) - self._certificate.keys())
-        )
+        enough = len(self._signed.heard) >= len(self._holders)
+        return self.total is not None and enough and not self.missing(away)
 
     def wake_at(self, now: float) -> float:
         """When to call `advance` if nothing happens."""
@@ -220,17 +216,11 @@ class Opening:
     @property
     def certificate(self) -> dict[int, Item]:
         """Signatures under the sum that we have."""
-        mine = self._own.get(Stage.CERTIFY)
-        if mine is None:
-            return {}
-        return {author: item for author, item in self._certificate.items() if item.body == mine.body}
+        return self._signed.agreeing
 
     def missing(self, away: Collection[int]) -> set[int]:
         """Holders that have not said all that they have to."""
-        return set(self._holders) - set(away) - self._certificate.keys()
-
-    def _dissent(self) -> set[int]:
-        return self._certificate.keys() - self.certificate.keys()
+        return set(self._holders) - set(away) - self._signed.heard
 
     def _decode_shares(self, waves: int, away: Collection[int]) -> None:
         for owner, shares in self._shares.items():
@@ -260,7 +250,7 @@ class Opening:
         return True
 
     def _send_checks(self, waves: int, away: Collection[int]) -> None:
-        if Stage.CHECK in self._own or self._mine is None:
+        if self._check is not None or self._mine is None:
             return
         if waves < 2 and not self._chunks.keys() >= self._runs.keys() - set(away):
             return
@@ -272,13 +262,9 @@ class Opening:
             said, _, signature = self._chunks[owner]
             combined, _ = self._combined(owner)
             parts += [said, signature, b"" if combined is None else combined.astype(_WORD, copy=False).tobytes()]
-        self._say(Stage.CHECK, b"".join(parts))
-
-    def _say(self, stage: Stage, body: bytes) -> None:
-        item = self._notary.item(stage, body)
-        self._own[stage] = item
-        self._out.append((None, item))
-        self.hear_item(self._notary.me, item)
+        self._check = self._notary.item(Stage.CHECK, b"".join(parts))
+        self._out.append((None, self._check))
+        self.hear_item(self._notary.me, self._check)
 
     def _verify_chunks(self, waves: int, away: Collection[int]) -> None:
         if waves < 3 and not self._checks.keys() >= set(self._holders) - set(away):
@@ -339,7 +325,7 @@ class Opening:
                 self._name(author, _WRONG_SHARE, ())
 
     def _fetch_missing(self, waves: int) -> None:
-        if waves < 3 and Stage.CHECK not in self._own:
+        if waves < 3 and self._check is None:
             return
         if waves >= 2:
             for owner in self._runs.keys() - self._chunks.keys() - self._sure.keys():
@@ -373,7 +359,8 @@ class Opening:
         total = np.concatenate([self._sure[owner] for owner in self._runs], axis=1)
         self.total = to_signed(total.reshape(-1)[: self._terms.size])
         if self._mine is not None:
-            self._say(Stage.CERTIFY, hashlib.sha256(total.astype(_WORD, copy=False).tobytes()).digest())
+            digest = hashlib.sha256(total.astype(_WORD, copy=False).tobytes()).digest()
+            self._out.append((None, self._signed.sign(digest)))
 
     # --- small questions ------------------------------------------------------------------------------------------
 

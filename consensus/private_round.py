@@ -28,6 +28,7 @@ from dataclasses import replace
 
 from consensus.agreement import Agreement, Outgoing
 from consensus.compute import SecretEffect, SecretEvent
+from consensus.direct_opening import DirectOpening
 from consensus.dispute import Settled, proof_of
 from consensus.effects import Close, Down, Heard, Send, Up, WakeAt
 from consensus.messages import Vector
@@ -102,7 +103,7 @@ class PrivateRound:
         self._sizes = Sizes(terms)
         self._early: list[tuple[int, Item | Portion]] = []
         self._record = Record(terms)
-        self._opening: Opening | None = None
+        self._opening: Opening | DirectOpening | None = None
         self._void: str | None = None
         self._out: list[Outgoing] = []
         self._closed = False
@@ -380,7 +381,8 @@ class PrivateRound:
         mine = total([part.share for part in dealt.values()]) if dealt.keys() == record.accepted else None
         self._holder.forget()
         self._dealer = None  # what others lack of it now, they could not use any more
-        self._opening = Opening(self._terms, notary, record.holders, mine, self._randbytes, self._culprits.name, now)
+        kind = DirectOpening if self._terms.direct else Opening
+        self._opening = kind(self._terms, notary, record.holders, mine, self._randbytes, self._culprits.name, now)
         early, self._early = self._early, []
         for peer, message in early:
             self._hear_opening(peer, message)
@@ -392,7 +394,7 @@ class PrivateRound:
         self._void = reason
         self._finish(None, (), exposed=not certain and self._me in self._record.dealers)
 
-    def _close(self, opening: Opening) -> None:
+    def _close(self, opening: Opening | DirectOpening) -> None:
         mean = None
         if opening.total is None:
             self._void = "the sum could not be opened"

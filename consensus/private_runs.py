@@ -47,7 +47,7 @@ class Runs:
     def words(self, body: Body, owner: int, rows: int) -> Vector | None:
         """Elements (rows · width,) of a run; None if they are not that."""
         run = self.slices[owner]
-        return _elements(body, rows * (run.stop - run.start))
+        return elements(body, rows * (run.stop - run.start))
 
     def weights(self, owner: int, said: bytes) -> Vector:
         """Coin 3: coefficients (COMBINATIONS, width) for the run of this digest."""
@@ -60,7 +60,7 @@ class Runs:
         reader, checks = Reader(body), {}
         for owner in self.slices:
             said, signature = bytes(reader.take(DIGEST_BYTES)), bytes(reader.take(SIGNATURE_BYTES))
-            combinations = _elements(reader.take(4 * COMBINATIONS), COMBINATIONS)
+            combinations = elements(reader.take(4 * COMBINATIONS), COMBINATIONS)
             if combinations is None:
                 raise BodyError("combinations that are no elements of the field")
             if said != NIL:
@@ -69,7 +69,8 @@ class Runs:
         return checks
 
 
-def _elements(body: Body, count: int) -> Vector | None:
+def elements(body: Body, count: int) -> Vector | None:
+    """Elements (count,) of the field; None if the body is not that."""
     if len(body) != 4 * count:
         return None
     words = np.frombuffer(body, _WORD).astype(np.uint32, copy=False)

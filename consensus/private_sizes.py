@@ -34,7 +34,8 @@ class Sizes:
         packing, proof = terms.packing, terms.proof
         m, columns = packing.members, packing.columns(terms.size)
         self._members = m
-        self._run = 4 * -(-columns // terms.least_holders)  # the longest run of columns: there are no fewer owners
+        # The longest run of columns: there are no fewer owners.
+        self._run = 4 * (columns if terms.direct else -(-columns // terms.least_holders))
         self._packed = packing.packed
         masks = 4 * sum(MaskShares.sizes(proof))
         self._block = HEAD_BYTES + masks + max(4 * min(columns, SHARE_BLOCK), SEED_BYTES) + TAG_BYTES

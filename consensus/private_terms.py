@@ -43,6 +43,9 @@ class PrivateTerms:
     least_honest: int | None = None
     """h: the sum holds at least this many updates beside those of t colluders; None: m − t − f − e, but at least 1."""
     bulk: Bulk = Bulk.AES_256_GCM
+    direct_bytes: int = 0
+    """A share of the sum up to this long is told to all, instead of a run of it to each owner: more bytes in fewer
+    waves."""
 
     def __post_init__(self) -> None:
         packing = self.packing
@@ -104,6 +107,11 @@ class PrivateTerms:
         packing = self.packing
         return max(packing.degree, 2 * packing.tolerated) + 1 + packing.liars
 
+    @property
+    def direct(self) -> bool:
+        """Whether the sum is opened by `DirectOpening`."""
+        return 4 * self.packing.columns(self.size) <= self.direct_bytes
+
     @cached_property
     def context(self) -> bytes:
         """The digest (32 bytes) of all of this: every statement of the round is about it."""
@@ -114,7 +122,7 @@ class PrivateTerms:
             packing.members, packing.tolerated, packing.packed, packing.liars, packing.absentees,
             proof.clip, proof.rows, proof.bound_bits, proof.shift,
             fixed.scale.hex(), fixed.clip.hex(), fixed.members, fixed.noise,
-            self.least_accepted, self.bulk.value, *self.cell,
+            self.least_accepted, self.bulk.value, self.direct_bytes, *self.cell,
         )  # fmt: skip
 
     def first_leader(self, stage: int) -> int:

@@ -43,6 +43,8 @@ class ShamirSharing:
     deadline_s: float = 30.0
     swarm: bytes = bytes(32)
     layout: bytes = bytes(32)
+    direct_bytes: int = 32 * 1024
+    """See `PrivateTerms.direct_bytes`: where a wave costs more than the bytes that it spares."""
 
     def __post_init__(self) -> None:
         if (self.clip is None) == (self.encoding is None):
@@ -124,6 +126,7 @@ class ShamirSharing:
             epoch=epoch,
             deadline_s=self.deadline_s,
             least_honest=self.least_honest,
+            direct_bytes=self.direct_bytes,
         )
 
 

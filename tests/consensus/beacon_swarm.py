@@ -50,6 +50,7 @@ class Swarm:
         self.sent = 0
         self.beacons = [self.beacon(node) for node in range(n)]
         self.born = [0.0] * n
+        self.waking = [math.inf] * n
         for node in range(n):
             self.at(self.random.uniform(0, 0.3), self.round, node, 0, 0.0)
         for node, (_, until) in self.weather.down.items():
@@ -103,8 +104,10 @@ class Swarm:
         self.round(node, number, self.now)
 
     def wake(self, node, due):
-        if not self.dead(node) and self.beacons[node].wake_at(self.now) <= due:
-            self.post(node, self.beacons[node].advance(self.now))
+        if due == self.waking[node]:
+            self.waking[node] = math.inf
+            if not self.dead(node):
+                self.post(node, self.beacons[node].advance(self.now))
 
     def post(self, node, postings):
         beacon = self.beacons[node]
@@ -121,7 +124,8 @@ class Swarm:
         for told in (beacon.learned, beacon.failed, beacon.blamed):
             told.clear()
         due = beacon.wake_at(self.now)
-        if due < math.inf:
+        if due < self.waking[node]:
+            self.waking[node] = due
             self.at(max(due, self.now + 1e-6), self.wake, node, due)
 
     def send(self, node, to, message):

@@ -26,9 +26,10 @@ was told of every honest lock, every honest first vote and every item that an ho
 reason not to vote for what it proposes. Where nobody is locked and no more than b of those that told voted against x,
 it proposes x, and the Q − b > b signed votes for x release whoever voted otherwise. There is one such x at most (see
 `forced`). Where there is none, b + 1 votes against each value release all; and then an honest member votes only for
-what has an item of everybody of whom it holds one, lest a leader leave somebody out. Leaders take turns, so that
-one view more than there are faulty members is enough; after those the stage stays undecided, and the round is void. Who
-decided without commitments commits when another member does, or asks.
+what has an item of everybody of whom it holds one, lest a leader leave somebody out. (Of who signed two, it asks for
+none: one may be no good, and all see both in time.) Leaders take turns, so that one view more than there are faulty
+members is enough; after those the stage stays undecided, and the round is void. Who decided without commitments commits
+when another member does, or asks.
 """
 
 from __future__ import annotations
@@ -75,8 +76,11 @@ class Agreement:
         first_leader: int,
         name: Name,
         tardy: set[int] | None = None,
+        largest: int | None = None,
     ) -> None:
-        """`tardy` are members whose votes are not waited for; shared by the stages of a round, which add to it."""
+        """`tardy` are members whose votes are not waited for; shared by the stages of a round, which add to it.
+        `largest` is the size in bytes of the largest item that an honest member signs.
+        """
         self.stage = stage
         self.view = 0
         self._notary = notary
@@ -84,7 +88,7 @@ class Agreement:
         self._first_leader = first_leader
         self._name = name
         self._tardy = set() if tardy is None else tardy
-        self._pool = Pool(notary, stage, name)
+        self._pool = Pool(notary, stage, name, largest)
         self._ballots = Ballots(notary, stage, quorum, name)
         self._views: dict[int, View] = {}
         self._early: list[tuple[int, Bundle]] = []
@@ -319,7 +323,7 @@ class Agreement:
             return value == self._lock.value or (justified and proposal.lock > self._lock.lock)
         if justified:
             return True
-        complete = view.known <= proposal.items.keys()
+        complete = view.known <= proposal.items.keys() | self._pool.equivocators
         if not self._quorum.unanimity:
             return complete
         if view.first is None:

@@ -16,14 +16,16 @@ Name = Callable[[int, str, tuple[Item, ...]], None]
 class Pool:
     """Collects items. Before `open` it cannot tell which are good."""
 
-    def __init__(self, notary: Notary, stage: Stage, name: Name) -> None:
+    def __init__(self, notary: Notary, stage: Stage, name: Name, largest: int | None = None) -> None:
         self._notary = notary
         self._stage = stage
         self._name = name
+        self._largest = largest
         self._heard: dict[int, Item] = {}
-        self._equivocators: set[int] = set()
         self._check: Check | None = None
         self._least = 0
+        self.equivocators: set[int] = set()
+        """Who signed two different items: nobody asks for either any more."""
         self.items: dict[int, Item] = {}
         """The good ones, by author."""
         self.contents: dict[bytes, Mapping[int, Item]] = {}
@@ -50,6 +52,11 @@ class Pool:
         known = self._heard.get(item.author)
         if known is not None and known.body == item.body:
             return known, ()
+        if self._largest is not None and len(item.body) > self._largest:
+            self._name(
+                peer, f"passes on an item of stage {self._stage.name} larger than any that an honest member signs", ()
+            )
+            return None, ()
         if not self._notary.wrote(item):
             self._name(peer, f"passes on an item of stage {self._stage.name} that its author did not sign", ())
             return None, ()
@@ -57,8 +64,8 @@ class Pool:
             self._heard[item.author] = item
             if self._check is not None:
                 self._admit(item, self._check)
-        elif item.author not in self._equivocators:
-            self._equivocators.add(item.author)
+        elif item.author not in self.equivocators:
+            self.equivocators.add(item.author)
             self._name(item.author, f"signed two different items of stage {self._stage.name}", (known, item))
             return item, (known, item)
         return item, ()

@@ -90,8 +90,17 @@ class PrivateRound:
         self._holder = PrivateHolder(terms, self._me, channel_key)
         self._culprits = Culprits(terms.cell, self._me)
         tardy: set[int] = set()
+        self._sizes = Sizes(terms)
         self._agreements = {
-            stage: Agreement(self._notary, stage, terms.quorum, terms.first_leader(stage), self._culprits.name, tardy)
+            stage: Agreement(
+                self._notary,
+                stage,
+                terms.quorum,
+                terms.first_leader(stage),
+                self._culprits.name,
+                tardy,
+                largest=self._sizes.item(stage),
+            )
             for stage in Stage
             if stage <= Stage.DISPUTE
         }
@@ -100,7 +109,6 @@ class PrivateRound:
         self._retry_at = math.inf
         self._away = {self._index[peer] for peer in absent if peer in self._index}
         self._patience = Patience(terms.packing.members)
-        self._sizes = Sizes(terms)
         self._early: list[tuple[int, Item | Portion]] = []
         self._record = Record(terms)
         self._opening: Opening | DirectOpening | None = None

@@ -41,7 +41,10 @@ class Sizes:
         self._block = HEAD_BYTES + masks + max(4 * min(columns, SHARE_BLOCK), SEED_BYTES) + TAG_BYTES
         share_box = HEAD_BYTES + masks + max(4 * columns, SEED_BYTES) + TAG_BYTES * len(blocks_of(columns))
         self._proof_box = proof_box_bytes(terms)
-        entries = (m - 1) * (ENTRY_HEAD_BYTES + share_box + self._proof_box)
+        entry = ENTRY_HEAD_BYTES + share_box + self._proof_box
+        entries = (m - 1) * entry
+        # A holder that accuses more than e + f dealers is not believed, and no more than e lie about one.
+        self._published = max(m - 1, m * (packing.liars + packing.absentees)) * entry
         self._items: dict[int, int] = {
             Stage.COMMIT: 2 * DIGEST_BYTES * (m + 1),
             Stage.NONCE_1: NONCE_BYTES,
@@ -61,7 +64,7 @@ class Sizes:
                 most = self._block if message.stage == Stage.COMMIT else self._proof_box
                 return len(message.body) <= most
             case Item():
-                return len(message.body) <= self._items.get(message.stage, -1)
+                return len(message.body) <= self.item(message.stage)
             case Bundle():
                 return len(message.body) <= self._bundle(message.stage)
             case Portion():
@@ -70,5 +73,12 @@ class Sizes:
             case Vote() | Fetch():
                 return True
 
+    def item(self, stage: int) -> int:
+        """Of an item of a stage."""
+        return self._items.get(stage, 0)
+
     def _bundle(self, stage: int) -> int:
-        return _BUNDLE_HEAD + self._members * (_BUNDLE_MEMBER + self._items.get(stage, 0))
+        heads = _BUNDLE_HEAD + self._members * _BUNDLE_MEMBER
+        if stage in (Stage.SUPPLY, Stage.DISPUTE):
+            return heads + self._published
+        return heads + self._members * self.item(stage)

@@ -10,7 +10,6 @@ import pytest
 from consensus.agreement import COMMITMENT, VOTE, Agreement
 from consensus.effects import Heard, Send
 from consensus.notary import Notary, value_of
-
 from consensus.private_holder import pack_scalars, unpack_scalars
 from consensus.private_messages import Bundle, Fetch, Held, Item, PortionKind, Role, Sealed, Stage
 from consensus.private_supply import unpack_entries

@@ -155,7 +155,7 @@ class CoordinateRule:
             return self.rule(vectors, self.byzantine)
         company = Company.of(vectors, weights, self.byzantine, standpoint.own)
         chosen = company.plausible()
-        company, near = company.only(chosen), [vectors[place] for place in np.flatnonzero(chosen)]
+        company, near = company.only(chosen), [vector for vector, kept in zip(vectors, chosen, strict=True) if kept]
         return self.rule([_weighted(near, tidied(row)) for row in self.before(company)], company.byzantine)
 
 

@@ -31,7 +31,11 @@ class Status(IntEnum):
 
 
 class PrivateHolder:
-    """Keeps the boxes of one round."""
+    """Keeps what is in the boxes of one round: of each dealer G = ⌈d/ℓ⌉ words, or a seed, until the sum is opened.
+
+    The checks are drawn after all shares are committed, and the sum is over who passes them, so all of it is needed:
+    (m − t) · G words, with our own share, as t dealers in m send seeds. At (8, 2, 3) that is twice the model.
+    """
 
     def __init__(self, terms: PrivateTerms, me: int, channel_key: ChannelKey) -> None:
         self.me = me

@@ -15,7 +15,8 @@ from consensus.sharing import Hand, Update
 from crypto.fixedpoint import FixedPoint, FixedPointError
 from crypto.identity import PeerId
 from crypto.norm_proof import ProofError, ProofParameters
-from crypto.shamir import Packing, PackingError
+from crypto.sealing import TAG_BYTES
+from crypto.shamir import Packing, PackingError, blocks_of
 
 # A fine lattice, so that what rounding adds stays far below what training changes: clip / 115,200 a step. The bits a
 # proof leaves out grow by as much as C does against its default, so its error probabilities stay what they are.
@@ -71,11 +72,13 @@ class ShamirSharing:
         return max(self.tolerated, self.liars) + 1
 
     def most_bytes(self, size: int) -> int:
-        """Of the body of any message of a round on d = `size` parameters: a dispute about all boxes of all dealers."""
+        """Of the body of any message of a round on d = `size` parameters: a dispute about e + f boxes a member."""
         proof = self.proof
         bits = proof.rows * proof.bits + proof.slack_bits
-        box = 4 * (proof.packing.columns(size) + bits) + _BOX_BYTES
-        return max(4 * size, self.members * self.members * box)
+        columns = proof.packing.columns(size)
+        box = 4 * (columns + bits) + TAG_BYTES * len(blocks_of(columns)) + _BOX_BYTES
+        published = max(self.members, self.members * (proof.packing.liars + proof.packing.absentees))
+        return max(4 * size, published * box)
 
     def round(
         self,

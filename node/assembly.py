@@ -205,8 +205,9 @@ async def _run(
                 private=None if guard is None else Privately(guard, machines, jobs),
             )
             reason = await _run_until(runtime, first_round, stop)
-        times = os.times()
-        book.write(journal.Stopped(at=time.time(), reason=reason, cpu_s=times.user + times.system))
+        times = os.times()  # of a worker process too, which has ended by now
+        cpu_s = times.user + times.system + times.children_user + times.children_system
+        book.write(journal.Stopped(at=time.time(), reason=reason, cpu_s=cpu_s))
 
 
 @asynccontextmanager

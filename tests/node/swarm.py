@@ -10,12 +10,14 @@ from dataclasses import dataclass, field
 import numpy as np
 import trio
 
+from consensus.adjacency import Adjacency
 from consensus.committee import plan
 from consensus.rules import lookup
 from consensus.sharing import Update
 from crypto.identity import Identity, PeerId
 from crypto.sealing import ChannelKey
 from node import journal
+from node.cell_transport import BEACON_HASTE, CellTransport, company
 from node.compute import InlineCompute
 from node.guard import Guard
 from node.jobs import ComputedJobs
@@ -84,6 +86,7 @@ class Member:
     checkpoint: int = 0
     scope: trio.CancelScope | None = None
     guard: Guard | None = None
+    cells: CellTransport | None = None
 
     @property
     def rounds(self) -> dict[int, journal.RoundClosed]:
@@ -98,23 +101,40 @@ class Swarm:
     """`n` nodes named n0, n1, …; `edges` by index. Use `open_swarm`."""
 
     def __init__(
-        self, network, nursery, n, edges, kind, rounds, *, seed, size, dimension, deadline_s, quorum, epochs_s, guard
+        self,
+        network,
+        nursery,
+        n,
+        edges,
+        kind,
+        rounds,
+        *,
+        seed,
+        size,
+        dimension,
+        deadline_s,
+        quorum,
+        epochs_s,
+        guard,
+        learners,
+        momentum,
+        epoch,
     ) -> None:
         self.network = network
         self.nursery = nursery
         self.edges = edges
         rng = random.Random(seed)
-        self.members = [
-            Member(
-                f"n{index}",
-                Identity.generate(rng.randbytes),
-                Drift(np.zeros(dimension, np.float32), np.random.default_rng([seed, index])),
-            )
-            for index in range(n)
+        learners = learners or [
+            Drift(np.zeros(dimension, np.float32), np.random.default_rng([seed, index])) for index in range(n)
         ]
-        made = plan(kind, n, edges, seed, size=size, shared=guard is not None)
+        self.members = [
+            Member(f"n{index}", Identity.generate(rng.randbytes), learner) for index, learner in enumerate(learners)
+        ]
+        self.initial, self.momentum = learners[0].vector(), momentum
+        made = plan(kind, n, edges, seed, size, epoch, shared=guard is not None)
         self.terms = Terms(rounds, quorum, deadline_s, lookup("mean"), made)
         self.kind = kind
+        self.graph = Adjacency(n, complete(n) if kind == "grid" else edges)
         self.guard = guard
         self.epochs_s = epochs_s
         self.work = (InlineCompute(), ComputedJobs(InlineCompute()))
@@ -124,11 +144,11 @@ class Swarm:
 
     def roster(self, index: int) -> Roster:
         order = tuple(member.identity.peer_id for member in self.members)
-        neighbours = {b if a == index else a for a, b in self.edges if index in (a, b)}
-        if self.kind == "grid":
-            neighbours = set(range(len(order))) - {index}
         names = {member.identity.peer_id: member.name for member in self.members}
-        return Roster(order[index], order, names, frozenset(order[other] for other in neighbours))
+        return Roster(order[index], order, names, company(index, order, self.graph, self.terms.plan))
+
+    def neighbours(self, index: int) -> frozenset[PeerId]:
+        return frozenset(self.id(other) for other in self.graph.of(index).tolist())
 
     def start(self, index: int) -> None:
         self.nursery.start_soon(self._run, index)
@@ -136,20 +156,37 @@ class Swarm:
     async def _run(self, index: int) -> None:
         member, roster = self.members[index], self.roster(index)
         with trio.CancelScope() as member.scope:
-            async with self.network.open(roster.me, roster.peers, GREETING) as transport:
+            async with self.network.open(roster.me, self.neighbours(index), GREETING) as transport:
                 member.guard = self._guard(member, roster)
+                member.cells = self._cells(index, member, transport)
                 runtime = Runtime(
                     roster,
                     self.terms,
                     member.learner,
-                    transport,
+                    member.cells or transport,
                     compute=SlowCompute(self.epochs_s.get(index, EPOCH_S)),
                     record=member.events.append,
                     checkpoint=lambda done: setattr(member, "checkpoint", done),
                     wall_clock=trio.current_time,
                     private=None if member.guard is None else Privately(member.guard, *self.work),
+                    cells=member.cells,
                 )
                 await runtime.run(member.checkpoint)
+
+    def _cells(self, index: int, member: Member, transport) -> CellTransport | None:
+        if member.guard is None or not self.terms.plan.drawn:
+            return None
+        return CellTransport(
+            index,
+            self.roster(index).order,
+            self.graph,
+            self.terms.plan,
+            member.guard,
+            transport,
+            swarm=GREETING.swarm,
+            deadline_s=self.terms.deadline_s / BEACON_HASTE,
+            first_round=member.checkpoint,
+        )
 
     def _guard(self, member: Member, roster: Roster) -> Guard | None:
         if self.guard is None:
@@ -158,7 +195,7 @@ class Swarm:
         return Guard(
             self.guard,
             member.identity,
-            np.zeros(member.learner.vector_.size, np.float32),
+            self.initial,
             base,
             swarm=GREETING.swarm,
             rule=lookup("mean"),
@@ -167,6 +204,7 @@ class Swarm:
             peers=roster.peers,
             rounds=self.terms.rounds,
             randbytes=os.urandom,
+            momentum=self.momentum,
         )
 
     def kill(self, index: int) -> None:
@@ -195,6 +233,9 @@ class open_swarm:  # noqa: N801 - reads as the context manager that it is
             "quorum": 0.6,
             "epochs_s": {},
             "guard": None,
+            "learners": None,  # those of the members, in place of ones that drift
+            "momentum": 0.0,
+            "epoch": 16,
             **options,
         }
         self.stack = AsyncExitStack()

@@ -14,16 +14,18 @@ from node.learning.trainer import Rows
 from node.learning.vector import FlatModel
 
 
-def rows(count, features, classes, seed, scale=1.0):
+def dataset(count, features, classes, seed, scale=1.0):
     rng = np.random.default_rng(seed)
-    return Rows(
-        Dataset(
-            features=(scale * rng.standard_normal((count, features))).astype(np.float32),
-            labels=rng.integers(classes, size=count),
-            classes=tuple(f"c{i}" for i in range(classes)),
-            feature_names=tuple(f"f{i}" for i in range(features)),
-        )
+    return Dataset(
+        features=(scale * rng.standard_normal((count, features))).astype(np.float32),
+        labels=rng.integers(classes, size=count),
+        classes=tuple(f"c{i}" for i in range(classes)),
+        feature_names=tuple(f"f{i}" for i in range(features)),
     )
+
+
+def rows(count, features, classes, seed, scale=1.0):
+    return Rows(dataset(count, features, classes, seed, scale))
 
 
 def by_autograd(module, data, chosen):

@@ -19,6 +19,8 @@ from consensus.messages import Vector
 
 Matrix: TypeAlias = npt.NDArray[np.float64]
 Row: TypeAlias = npt.NDArray[np.float64]
+Places: TypeAlias = npt.NDArray[np.intp]
+Chosen: TypeAlias = npt.NDArray[np.bool_]
 
 _BLOCK = 8192
 _ABSURD = 1e10
@@ -74,7 +76,7 @@ class Company:
         distances: Row = np.sqrt(self.squared[self.own])
         return distances
 
-    def plausible(self) -> npt.NDArray[np.bool_]:
+    def plausible(self) -> Chosen:
         """Which vectors, (k,), are not absurdly far from half of the others: as far as only liars are, where those are
         fewer than half.
         """
@@ -82,10 +84,10 @@ class Company:
         usual = float(np.median(typical))
         if not usual > 0:
             usual = float(min(typical[typical > 0], default=0.0))
-        near: npt.NDArray[np.bool_] = typical <= _ABSURD * usual
+        near: Chosen = typical <= _ABSURD * usual
         return near
 
-    def only(self, chosen: npt.NDArray[np.bool_]) -> Company:
+    def only(self, chosen: Chosen) -> Company:
         """The company of the `chosen` (k,): those left out were so many of the liars."""
         if chosen.all():
             return self

@@ -11,7 +11,7 @@ from typing import TypeAlias
 
 import numpy as np
 
-from consensus.company import Company, Row
+from consensus.company import Company, Places, Row
 from consensus.errors import PlanError
 
 DistanceRule: TypeAlias = Callable[[Company], Row]
@@ -161,12 +161,12 @@ def _shortening(distances: Row, tau: float) -> Row:
     return factors
 
 
-def _lowest(scores: Row, count: int) -> Row:
-    order: Row = np.argsort(scores, kind="stable")[:count]
+def _lowest(scores: Row, count: int) -> Places:
+    order: Places = np.argsort(scores, kind="stable")[:count]
     return order
 
 
-def _uniform_over(company: Company, chosen: Row) -> Row:
+def _uniform_over(company: Company, chosen: Places) -> Row:
     weights = np.zeros(company.size)
     weights[chosen] = 1 / len(chosen)
     return weights

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from consensus.company import Company, Row
+from consensus.company import Chosen, Company, Row
 from consensus.errors import PlanError
 from consensus.messages import Vector
 
@@ -62,7 +62,7 @@ def ubar(company: Company, vectors: Sequence[Vector], standpoint: Standpoint) ->
     return _shared(company, chosen, _UBAR_OWN)
 
 
-def _shared(company: Company, accepted: Row, own_share: float) -> Row:
+def _shared(company: Company, accepted: Chosen, own_share: float) -> Row:
     """`own_share` for oneself and the rest in equal parts for the `accepted`; all for oneself where there are none."""
     own = _own(company)
     chosen = accepted.copy()

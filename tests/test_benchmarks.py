@@ -418,6 +418,8 @@ def tiny():
 
 def test_every_mode_of_accuracy_learns_and_keeps_its_budget(monkeypatch):
     quick = {8.0: accuracy.Pace(1.0, 2, 1, 2.0, 0.5)}
+    monkeypatch.setattr(accuracy, "NODES", 4)
+    monkeypatch.setattr(accuracy, "SHARES", 2)
     monkeypatch.setattr(accuracy, "EPSILONS", (8.0,))
     monkeypatch.setattr(accuracy, "DISTRIBUTED", quick)
     monkeypatch.setattr(accuracy, "LOCAL", {8.0: accuracy.Pace(1.0, 1, 2, 2.0, 0.5)})

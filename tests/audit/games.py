@@ -154,7 +154,7 @@ def _shared_round(
         update, noise = contribution(step, seed[1])
         brought[member] = Dealt(update, noise)
     terms = terms_of(packing, size=canaries.size, number=seed[1])
-    terms = replace(terms, proof=proved, fixed=mechanism.encoding(packing.members))
+    terms = replace(terms, proof=proved, fixed=mechanism.carrying(packing.members))
     return run(terms, brought, colluders, seed=seed[0], absent=absent)
 
 

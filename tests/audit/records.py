@@ -141,7 +141,7 @@ def opened(records: Records, packing: Packing, colluders: Collection[int], targe
             network, rows(records.held[member]), plan, mechanism, RATE, lambda *_: None, secret(seed, member)
         )
         brought[member] = Dealt(*contribution(step, 0))
-    fixed = mechanism.encoding(m) if target is not None else FixedPoint(2.0**16, 8.0, m)
+    fixed = mechanism.carrying(m) if target is not None else FixedPoint(2.0**16, 8.0, m)
     terms = replace(terms_of(packing, size=network.size), proof=proved, fixed=fixed)
     view = run(terms, brought, colluders, seed=seed)
     return view.honest_sum() / (-step_size * fixed.scale)

@@ -12,7 +12,7 @@ from tests.consensus.private_cell import SIX
 NODES, DEGREE, COLLUDERS = 64, 8, 5
 LATTICE = [(i, (i + step) % NODES) for i in range(NODES) for step in range(1, DEGREE // 2 + 1)]
 """A ring in which each knows the four next on either side."""
-DRAWS = [set(np.random.default_rng(draw).choice(NODES, COLLUDERS, replace=False).tolist()) for draw in range(100)]
+DRAWS = [set(np.random.default_rng(draw).choice(NODES, COLLUDERS, replace=False).tolist()) for draw in range(50)]
 
 
 def given_away(committees, colluders, rounds=(0,)):

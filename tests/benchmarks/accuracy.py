@@ -21,13 +21,17 @@ import torch
 from rich.console import Console
 
 from consensus.encrypted_round import EncryptedRound
-from consensus.encrypted_terms import EncryptedTerms
+from consensus.encrypted_sharing import EncryptedSharing
+from consensus.encrypted_terms import MIN_CIPHERTEXTS
 from consensus.messages import Vector
+from consensus.sharing import Hand, Update
 from consensus.signer import Signer
 from crypto.accountant import Release, epsilon
-from crypto.ckks import Ckks
+from crypto.fixedpoint import FixedPoint
+from crypto.identity import Identity
 from crypto.norm_proof import ProofParameters
 from crypto.randomness import Stream
+from crypto.sealing import ChannelKey
 from crypto.shamir import Packing
 from node.learning.data import Dataset, Split, deal, load_dataset
 from node.learning.dp_contribution import PublicMomentum, SharedStep
@@ -44,6 +48,10 @@ from tests.consensus.secret_cell import Cell, identities, verifying
 
 PACKING = Packing(8, 2, 3, 1, 1)
 NODES = PACKING.members
+SHARES = PACKING.members - PACKING.tolerated - PACKING.absentees - PACKING.liars
+"""h."""
+REACH = 10.0
+"""Largest norm of an update without noise; none here comes near it."""
 DELTA = 1e-5
 EPSILONS = (0.1, 0.25, 1.0, 8.0)
 SEEDS = (1, 2, 3)
@@ -89,32 +97,39 @@ LOCAL = {
     8.0: Pace(1.0, 6, 10, 2.0, 0.9),
 }
 
-Mean = Callable[[int, Sequence[Vector]], Vector]
-"""Of the vectors of all nodes, in a round."""
+Mean = Callable[[int, Sequence[Update]], Vector]
+"""Of the updates of all nodes, in a round."""
 
 
-def in_the_open(_: int, vectors: Sequence[Vector]) -> Vector:
+def in_the_open(_: int, updates: Sequence[Update]) -> Vector:
     """As neighbours average what they see."""
-    mean: Vector = np.mean(np.stack(vectors).astype(np.float64), axis=0).astype(np.float32)
+    mean: Vector = np.mean([update.vector.astype(np.float64) for update in updates], axis=0).astype(np.float32)
     return mean
 
 
-def by_ckks(number: int, vectors: Sequence[Vector]) -> Vector:
-    """One encrypted round of real state machines."""
-    people = identities(len(vectors))
+def by_ckks(encoding: FixedPoint | None = None) -> Mean:
+    """Encrypted rounds of real state machines; `encoding` is the lattice on which noise is added."""
+    clip = REACH if encoding is None else None
+    sharing = EncryptedSharing(NODES, 1, "ckks", clip, encoding, least=SHARES if encoding else MIN_CIPHERTEXTS)
+    people = identities(NODES)
     cell = tuple(one.peer_id for one in people)
-    terms = EncryptedTerms(cell, number, vectors[0].size, Ckks())
 
-    def member(one: object) -> EncryptedRound:
-        peer = one.peer_id  # type: ignore[attr-defined]
-        signer = Signer(one.sign, verifying, _secret(number, cell.index(peer)))  # type: ignore[attr-defined]
-        return EncryptedRound(peer, terms, vectors[cell.index(peer)], signer)
+    def mean(number: int, updates: Sequence[Update]) -> Vector:
+        def member(one: Identity) -> EncryptedRound:
+            place = cell.index(one.peer_id)
+            randbytes = _secret(number, place)
+            hand = Hand(Signer(one.sign, verifying, randbytes), ChannelKey.generate(randbytes))
+            size = updates[place].vector.size
+            return sharing.round(one.peer_id, cell, number, 0, size, updates[place], hand, {})
 
-    outcomes = Cell(people, member, seed=number).run().outcomes
-    means = [outcome.mean for outcome in outcomes.values()]  # type: ignore[attr-defined]
-    if len(means) != len(vectors) or any(mean is None for mean in means):
-        raise BenchmarkError(f"encrypted round {number} came to nothing")
-    return means[0]
+        outcomes = Cell(people, member, seed=number).run().outcomes
+        means = [outcome.mean for outcome in outcomes.values()]  # type: ignore[attr-defined]
+        if len(means) != NODES or any(mean is None for mean in means):
+            raise BenchmarkError(f"encrypted round {number} came to nothing")
+        opened: Vector = means[0]
+        return opened
+
+    return mean
 
 
 def _secret(*labels: int) -> Callable[[int], bytes]:
@@ -152,16 +167,16 @@ def plain(swarm: Swarm, mean: Mean) -> float:
     """Local epochs of SGD, then the mean."""
     trainers = [Trainer(swarm.model, own, PLAIN, seed=swarm.seed, node=i) for i, own in enumerate(swarm.rows)]
     for number in range(PLAIN_ROUNDS):
-        before, vectors = swarm.model.vector(), []
+        before, updates = swarm.model.vector(), []
         for trainer in trainers:
             swarm.model.load(before)
             trainer.train(number, PLAIN.local_epochs)
-            vectors.append(swarm.model.vector())
-        swarm.model.load(mean(number, vectors))
+            updates.append(Update(swarm.model.vector() - before))
+        swarm.model.load(before + mean(number, updates))
     return swarm.accuracy()
 
 
-def local_noise(swarm: Swarm, mean: Mean, target: float) -> float:
+def local_noise(swarm: Swarm, target: float) -> float:
     """DP-SGD at each node, then the mean of what anybody may see."""
     pace = LOCAL[target]
     plan = RecordPlan.within(
@@ -174,22 +189,21 @@ def local_noise(swarm: Swarm, mean: Mean, target: float) -> float:
         for i, (own, to) in enumerate(zip(swarm.rows, ledgers, strict=True))
     ]
     for number in range(pace.rounds):
-        before, vectors = swarm.model.vector(), []
+        before, updates = swarm.model.vector(), []
         for trainer in trainers:
             swarm.model.load(before)
             trainer.train(number, pace.steps)
-            vectors.append(swarm.model.vector())
-        swarm.model.load(mean(number, vectors))
+            updates.append(Update(swarm.model.vector() - before))
+        swarm.model.load(before + in_the_open(number, updates))
     _require(ledgers, target)
     return swarm.accuracy()
 
 
-def distributed_noise(swarm: Swarm, target: float, mean: Mean | None = None) -> float:
-    """One step a round, a share of noise each, the sum opened: by addition on the lattice, or by `mean`."""
+def distributed_noise(swarm: Swarm, target: float, *, encrypted: bool = False) -> float:
+    """One step a round, a share of noise each, the sum opened: by addition on the lattice, or by CKKS."""
     pace = DISTRIBUTED[target]
     plan = RecordPlan.within(target, DELTA, clip=pace.clip, sampling=1.0, steps=pace.rounds, rows=swarm.average_rows)
-    shares = PACKING.members - PACKING.tolerated - PACKING.absentees - PACKING.liars
-    cell = NoiseCell(members=NODES, shares=shares, room=_PROOF.honest_norm)
+    cell = NoiseCell(members=NODES, shares=SHARES, room=_PROOF.honest_norm)
     mechanism = plan.distributed(swarm.model.size, pace.learning_rate, cell)
     ledgers: list[list[Release]] = [[] for _ in swarm.rows]
     steps = [
@@ -198,13 +212,15 @@ def distributed_noise(swarm: Swarm, target: float, mean: Mean | None = None) -> 
         for i, (own, to) in enumerate(zip(swarm.rows, ledgers, strict=True))
     ]  # fmt: skip
     momentum = PublicMomentum(pace.momentum, swarm.model.size)
-    encoding = mechanism.encoding(NODES)
+    encoding = mechanism.carrying(NODES)
+    mean = by_ckks(encoding) if encrypted else None
+    nothing = np.zeros(swarm.model.size, np.float32)
     for number in range(pace.rounds):
         made = [step.make(number)[0] for step in steps]
         if mean is None:
             opened = encoding.decode(np.sum(made, axis=0, dtype=np.int32), NODES)
         else:
-            opened = mean(number, [(each / encoding.scale).astype(np.float32) for each in made])
+            opened = mean(number, [Update(nothing, each) for each in made])
         swarm.model.load(swarm.model.vector() + momentum.advance(opened))
     _require(ledgers, target)
     return swarm.accuracy()
@@ -220,12 +236,12 @@ def modes() -> dict[str, Callable[[Swarm], float]]:
     """What is measured, by the key of its figure."""
     found: dict[str, Callable[[Swarm], float]] = {
         "plain": lambda swarm: plain(swarm, in_the_open),
-        "ckks": lambda swarm: plain(swarm, by_ckks),
+        "ckks": lambda swarm: plain(swarm, by_ckks()),
     }
     for target in EPSILONS:
-        found[f"local_dp_{target:g}"] = lambda swarm, e=target: local_noise(swarm, in_the_open, e)  # type: ignore[misc]
+        found[f"local_dp_{target:g}"] = lambda swarm, e=target: local_noise(swarm, e)  # type: ignore[misc]
         found[f"distributed_dp_{target:g}"] = lambda swarm, e=target: distributed_noise(swarm, e)  # type: ignore[misc]
-        found[f"ckks_dp_{target:g}"] = lambda swarm, e=target: distributed_noise(swarm, e, by_ckks)  # type: ignore[misc]
+        found[f"ckks_dp_{target:g}"] = lambda swarm, e=target: distributed_noise(swarm, e, encrypted=True)  # type: ignore[misc]
     return found
 
 

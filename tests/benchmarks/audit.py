@@ -20,13 +20,14 @@ from tests.audit import channels, records
 from tests.audit.differencing import isolated, sums_seen
 from tests.audit.games import DELTA, Cheat, Claim, Pair, distributed, local
 from tests.audit.records import Records
-from tests.audit.statistics import CONFIDENCE, Rates, auc, tail_threshold
+from tests.audit.statistics import CONFIDENCE, Rates, auc, auc_deviation, tail_threshold
 from tests.benchmarks.machine import Figures, rounded, show_table
 
 CELL = Packing(8, 2, 3, 1, 1)
 COLLUDERS, ABSENT = (0, 5), (3, 4)
 HONEST = [1, 2, 3, 4, 6, 7]
 CANARIES = 4000
+COORDINATES = 16_000
 TARGETS = (1.0, 4.0, 8.0)
 GAMES = {1.0: 12, 4.0: 6, 8.0: 6}
 """Runs of CANARIES games each: a smaller ε takes more to see."""
@@ -111,7 +112,7 @@ def broken_promises(figures: Figures, console: Console) -> None:
 
 def views(figures: Figures, console: Console) -> None:
     """One coordinate of one update without noise, as each mode shows it to who knows all the rest."""
-    updates = channels.Updates(8, 4000, 1)
+    updates = channels.Updates(CELL.members, COORDINATES, 1)
     found: dict[str, Pair] = {"plain_vector": channels.plain(updates)}
     view = channels.shamir(updates, CELL, COLLUDERS)
     found["shamir_t_shares"] = channels.from_shares(updates, view)
@@ -122,10 +123,14 @@ def views(figures: Figures, console: Console) -> None:
     found["ckks_relay"] = channels.ckks(updates, lambda keeper, relay: [relay])[0]["ciphertext"]
     found["ckks_keeper_sum"] = channels.ckks(updates, lambda keeper, relay: [keeper])[0]["sum"]
     found["ckks_keeper_and_relay"] = channels.ckks(updates, lambda keeper, relay: [keeper, relay])[0]["ciphertext"]
+    rows = []
     for name, pair in found.items():
-        figures.note(f"auc_coordinate_{name}", rounded(auc(*pair)))
-    rows = [[name.replace("_", " "), f"{auc(*pair):.3f}"] for name, pair in found.items()]
-    show_table(console, "A coordinate of an update without noise: 0.5 is chance", ["seen", "AUC"], rows)
+        area, deviation = auc(*pair), auc_deviation(pair[0].size, pair[1].size)
+        figures.note(f"auc_coordinate_{name}", rounded(area))
+        figures.note(f"auc_coordinate_{name}_if_guessed_deviation", rounded(deviation))
+        rows.append([name.replace("_", " "), f"{area:.3f}", f"{deviation:.3f}"])
+    title = "A coordinate of an update without noise: 0.5 is chance"
+    show_table(console, title, ["seen", "AUC", "deviation of a guess"], rows)
 
 
 def on_records(figures: Figures, console: Console) -> None:

@@ -176,7 +176,7 @@ class PrivateDealer:
 
     def prove(self, sketch: Sketch) -> tuple[bytes, ...]:
         """Seal the bits for coin 1; gives the digests of the boxes, one a holder. Raises ProofError for an update that
-        has no proof, which an honest one has but for 2⁻³⁰.
+        has no proof; of honest ones that is one in 3 · 10⁴ at worst (`deal_bits`).
         """
         terms = self._terms
         bits = deal_bits(terms.proof, sketch.values(self.lattice), Stream(self._randbytes(SEED_BYTES), "bits"))

@@ -16,7 +16,10 @@ share an honest member, and honest members vote once a view), even if every mess
 state in a round must not take part in that round again: the caller writes the number down before it starts.
 
 **No sum is wrong.** Sums and scalars are decoded from at least max(t + ℓ, 2t + 1) + e values, so that e lies are
-noticed whoever is absent, and corrected while no more than f are. Otherwise the round is void: nobody opens.
+noticed whoever is absent, and corrected while no more than f are. Otherwise the round is void: nobody opens. Beyond e:
+n values are never decoded wrongly while n − (t + ℓ) − e of them lie or fewer, so that e + 1 liars open no wrong sum
+unless f members are absent too. Then e + 1 that conspire can, with t + ℓ − 1 honest members on the codeword that they
+choose; what they cannot do is learn an update, see `dispute`.
 """
 
 from __future__ import annotations
@@ -291,7 +294,7 @@ class PrivateRound:
         self._missed()
         body = None
         if self._dealer is not None and self._me in self._record.dealers:
-            with contextlib.suppress(ProofError):  # once in 2³⁰, or too much noise: we sit out as a dealer
+            with contextlib.suppress(ProofError):  # bad luck, or too much noise: we sit out as a dealer
                 body = b"".join(self._dealer.prove(sketch))
             if self._dealer.own_bits is not None:
                 self._holder.keep_own(Dealt(self._dealer.own_share, self._dealer.own_masks, self._dealer.own_bits))

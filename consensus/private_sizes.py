@@ -43,8 +43,10 @@ class Sizes:
         self._proof_box = proof_box_bytes(terms)
         entry = ENTRY_HEAD_BYTES + share_box + self._proof_box
         entries = (m - 1) * entry
-        # A holder that accuses more than e + f dealers is not believed, and no more than e lie about one.
-        self._published = max(m - 1, m * (packing.liars + packing.absentees)) * entry
+        # A holder that accuses more than e + f dealers is not believed, no more than e lie about one; and a liar may
+        # publish what nobody asked for, which honest members pass on.
+        asked = max(m - 1, m * (packing.liars + packing.absentees))
+        self._published = (asked + packing.liars * (m - 1)) * entry
         self._items: dict[int, int] = {
             Stage.COMMIT: 2 * DIGEST_BYTES * (m + 1),
             Stage.NONCE_1: NONCE_BYTES,

@@ -134,3 +134,47 @@ def test_two_liars_where_one_is_tolerated_never_give_a_wrong_sum():
         for h in bad:
             seen[h] = np.roll(seen[h], 1)
         assert locate(packing, seen, Stream(bytes(32), "coin")) is None
+
+
+def cells():
+    """Every packing of five to eight members that the bounds allow, with liars."""
+    for m, t, packed, e, f in itertools.product(range(5, 9), range(1, 4), range(1, 5), range(1, 3), range(3)):
+        if m - f >= max(t + packed + 2 * e, 2 * t + 1 + e):
+            yield Packing(m, t, packed, e, f)
+
+
+def conspiracy(word, degree, liars, seed):
+    """The best that liars can do: another codeword, through themselves and as many honest members as it can go."""
+    honest = [h for h in word if h not in liars]
+    roots = honest[:degree]
+    factor = int(Stream(bytes(32), str(seed)).elements(1)[0]) or 1
+    moved = dict(word)
+    for liar in liars:
+        value = factor
+        for root in roots:
+            value = value * (liar - root) % PRIME
+        moved[liar] = (word[liar] + value) % PRIME
+    return moved
+
+
+@pytest.mark.parametrize("packing", cells(), ids=str)
+def test_conspiring_liars_are_corrected_noticed_and_beyond_that_believed(packing):
+    """All numbers of absentees and liars, up to the bounds and beyond: the claim, and that it is sharp."""
+    degree, e = packing.degree, packing.liars
+    value, whole = codeword(degree, packing.members, packing.members + degree)
+    for present in range(degree + 1 + e, packing.members + 1):
+        for count in range(present - degree):
+            for start in (0, 1):
+                word = {h: whole[h] for h in sorted(range(packing.members), key=lambda h: (h * 3) % 8)[-present:]}
+                liars = sorted(word)[start : start + count]
+                decoded = decode(conspiracy(word, degree, liars, count), degree, e)
+                if count <= min(e, present - degree - 1 - e):
+                    assert decoded is not None
+                    assert (decoded.values, decoded.liars) == ((value(0),), frozenset(liars))
+                elif count <= max(e, present - degree - 1 - e):
+                    assert decoded is None
+                elif count == present - degree - e and present - degree - 1 >= 2 * e:
+                    assert decoded is not None
+                    assert decoded.values != (value(0),)
+        if present > packing.members - packing.absentees:
+            assert present - degree - 1 - e > e  # one liar beyond, one absentee less: noticed

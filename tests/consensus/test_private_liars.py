@@ -160,9 +160,14 @@ def test_who_votes_twice_is_named():
     assert run.named(but=(LIAR,)) == [{LIAR}] * 5
 
 
-def test_what_was_said_in_another_round_is_refused():
+@pytest.mark.parametrize(
+    "other",
+    [{"number": 2}, {"swarm": bytes(32)}, {"epoch": 1}, {"layout": b"l" * 32}, {"beacon": bytes(32)}],
+    ids=lambda other: next(iter(other)),
+)
+def test_what_was_said_in_another_round_swarm_or_epoch_is_refused(other):
     said = []
-    before = Cell(terms_of(SIX, number=2))
+    before = Cell(replace(terms_of(SIX), **other))
     send = before.send
 
     def overheard(sender, receiver, message):

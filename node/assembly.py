@@ -17,6 +17,7 @@ from consensus.messages import Vector
 from consensus.rules import lookup
 from crypto.identity import Identity, PeerId
 from node import journal
+from node.cell_transport import BEACON_HASTE, CellTransport, company
 from node.compute import Compute, ThreadCompute
 from node.errors import RunError, StateError
 from node.guard import Guard, pack_base, unpack_base
@@ -31,6 +32,7 @@ from node.runtime import Runtime
 from node.state import Checkpoint, StateFolder
 from overlay.discovery import AddressBook
 from overlay.libp2p_transport import TransportLimits, open_libp2p_transport
+from overlay.relay import FRAME_BYTES
 from overlay.topology import Topology
 from overlay.transport import Transport
 from overlay.wire import Greeting, Limits
@@ -56,11 +58,12 @@ class NodeSpec:
 def roster_of(spec: NodeSpec) -> Roster:
     """Who is who for `spec`."""
     topology = spec.topology
+    order = tuple(spec.peers[node.name] for node in topology.nodes)
     return Roster(
         me=spec.peers[spec.name],
-        order=tuple(spec.peers[node.name] for node in topology.nodes),
+        order=order,
         names={peer: name for name, peer in spec.peers.items()},
-        peers=frozenset(spec.peers[name] for name in topology.peer_list(spec.name)),
+        peers=company(topology.index(spec.name), order, topology.adjacency, topology.plan),
     )
 
 
@@ -127,6 +130,23 @@ def guard_of(
     )
 
 
+def cells_of(spec: NodeSpec, guard: Guard, transport: Transport, first_round: int) -> CellTransport:
+    """What draws the cells of `spec` and reaches their members, over an open transport to its neighbours."""
+    topology = spec.topology
+    return CellTransport(
+        topology.index(spec.name),
+        tuple(spec.peers[node.name] for node in topology.nodes),
+        topology.adjacency,
+        topology.plan,
+        guard,
+        transport,
+        swarm=topology.digest(),
+        # Rumours need no training: a view that waits as long as a round would outlast its epoch.
+        deadline_s=topology.rounds.deadline_s / BEACON_HASTE,
+        first_round=first_round,
+    )
+
+
 async def run_node(spec: NodeSpec, identity: Identity, *, stop: Callable[[], Awaitable[str]]) -> None:
     """Run a node until `stop` returns a reason. The state folder must be locked by the caller."""
     if identity.peer_id != spec.peers[spec.name]:
@@ -154,7 +174,9 @@ async def _run(
     roster = roster_of(spec)
     guard = guard_of(spec, identity, learner, initial, base, privacy)
     me = spec.topology.nodes[spec.topology.index(spec.name)]
-    most_bytes = 4 * learner.parameters if guard is None else guard.most_bytes
+    neighbours = frozenset(spec.peers[name] for name in spec.topology.peer_list(spec.name))
+    drawn = guard is not None and spec.topology.plan.drawn
+    most_bytes = 4 * learner.parameters if guard is None else guard.most_bytes + FRAME_BYTES * drawn
     with journal.Journal.open(spec.journal) as book:
         async with (
             _workers(spec.topology) as (machines, jobs),
@@ -162,7 +184,7 @@ async def _run(
                 open_libp2p_transport(
                     identity,
                     me.listen,
-                    roster.peers,
+                    neighbours,
                     spec.book,
                     Greeting(swarm=swarm, layout=learner.layout),
                     limits=TransportLimits(wire=Limits(max_body=most_bytes)),
@@ -183,15 +205,18 @@ async def _run(
                     round=first_round,
                     rounds=spec.topology.rounds.count,
                     resumed=first_round > 0,
+                    sharing=spec.topology.privacy.sharing,
+                    dp=spec.topology.privacy.dp,
                     champion_version=learner.champion_version,
                     holdout_accuracy=learner.champion_holdout_accuracy if first_round else None,
                 )
             )
+            cells = cells_of(spec, guard, transport, first_round) if guard is not None and drawn else None
             runtime = Runtime(
                 roster,
                 terms_of(spec.topology),
                 learner,
-                transport,
+                cells or transport,
                 compute=ThreadCompute(),
                 record=book.write,
                 checkpoint=lambda done: spec.state.save_checkpoint(
@@ -203,6 +228,7 @@ async def _run(
                 ),
                 wall_clock=time.time,
                 private=None if guard is None else Privately(guard, machines, jobs),
+                cells=cells,
             )
             reason = await _run_until(runtime, first_round, stop)
         times = os.times()  # of a worker process too, which has ended by now

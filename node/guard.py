@@ -77,12 +77,22 @@ class Guard:
         self.notice = make_notice(swarm, self._me, made, channel_key, identity.sign)
         """Our own channel key, for every peer that comes up."""
 
+    @property
+    def hand(self) -> Hand:
+        """What this node keeps to itself."""
+        return self._terms.hand
+
     # --- channel keys ---------------------------------------------------------------------------------------------
 
     @property
     def notices(self) -> tuple[ChannelKeyNotice, ...]:
         """All channel keys that we know, our own first: for a peer that comes up, where members are not neighbours."""
         return (self.notice, *self._keys.notices)
+
+    @property
+    def public_keys(self) -> Mapping[PeerId, bytes]:
+        """The channel keys of others that we know, by owner."""
+        return self._keys.public
 
     def is_news(self, notice: ChannelKeyNotice) -> bool:
         """Whether a channel key is one that we would take, if it is sound: then pass it on once it is taken."""

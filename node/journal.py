@@ -43,6 +43,10 @@ class Started(_Event):
     champion_version: Count
     holdout_accuracy: Share | None = None
     """Of the champion, at start."""
+    sharing: Literal["none", "shamir", "masks", "ckks", "bfv"] = "none"
+    """How updates are hidden from peers, as the topology file says."""
+    dp: Literal["off", "record", "update"] = "off"
+    """What noise hides."""
 
 
 class Ready(_Event):
@@ -73,7 +77,7 @@ class Disconnected(_Event):
 
 
 class RoundClosed(_Event):
-    """One round is over. `void` means that no quorum was present and the node kept its own vector."""
+    """One round is over. In a void one no quorum was present, or no sum opened: the node kept its own vector."""
 
     type: Literal["round"] = "round"
     round: Count
@@ -99,7 +103,7 @@ class RoundClosed(_Event):
     test_accuracy: Share | None = None
     """On the lab's global test set; None outside the lab."""
     consensus_distance: Figure | None
-    """sqrt(sum_j w_ij |x_j - x_i|^2) over the vectors averaged, before averaging; None in a void round."""
+    """sqrt(sum_j w_ij |x_j - x_i|^2) over the vectors averaged in the open, before averaging; None where none were."""
     bytes_sent: Count
     """Since the round before closed, all peers, encryption and framing included."""
     bytes_received: Count
@@ -170,6 +174,14 @@ class Faulted(_Event):
     """
 
 
+class Unseeded(_Event):
+    """The beacon drew no seed for an epoch: its cells are drawn from the last seed that is known."""
+
+    type: Literal["unseeded"] = "unseeded"
+    epoch: Count
+    reason: str
+
+
 class Finished(_Event):
     """All rounds are done; the node keeps answering until it is told to stop."""
 
@@ -183,7 +195,7 @@ class Stopped(_Event):
     type: Literal["stopped"] = "stopped"
     reason: str
     cpu_s: Seconds | None = None
-    """Processor time of the process, user and system; None in a simulation."""
+    """Processor time of the process and its worker, user and system; None in a simulation."""
 
 
 Event = Annotated[
@@ -198,6 +210,7 @@ Event = Annotated[
     | RolledBack
     | Refused
     | Faulted
+    | Unseeded
     | Finished
     | Stopped,
     Field(discriminator="type"),

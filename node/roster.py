@@ -18,7 +18,7 @@ class Roster:
     order: tuple[PeerId, ...]
     names: Mapping[PeerId, str]
     peers: frozenset[PeerId]
-    """Those we talk to; we are not among them."""
+    """Those we talk to, neighbours or members of our cells behind them; we are not among them."""
 
 
 @dataclass(frozen=True, slots=True)

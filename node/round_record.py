@@ -48,6 +48,10 @@ class RoundRecord:
         """The first round begins."""
         self._record(journal.Ready(at=self._wall_clock(), up=up, expected=expected))
 
+    def unseeded(self, epoch: int, reason: str) -> None:
+        """An epoch goes on with an older seed."""
+        self._record(journal.Unseeded(at=self._wall_clock(), epoch=epoch, reason=reason))
+
     def finished(self, rounds: int) -> None:
         """All rounds are done."""
         self._record(journal.Finished(at=self._wall_clock(), rounds=rounds))

@@ -19,15 +19,19 @@ from typing import Protocol, TypeVar
 
 import trio
 
+from consensus.beacon_messages import Inventory, Rumour, SeedProof
 from consensus.effects import Down, Heard, Letter, Outcome, Up
 from consensus.effects import Event as RoundEvent
 from consensus.mailbox import Mailbox
 from consensus.meeting_messages import ChannelKeyNotice, Standing
 from consensus.messages import Contribution, Vector
+from consensus.plan import Plan
+from consensus.relay_messages import Relayed
 from consensus.round import Round
 from consensus.sharing import Update
 from crypto.identity import PeerId
 from node import journal
+from node.cell_transport import CellTransport
 from node.compute import Compute
 from node.learning.learner import Assessment, Trained
 from node.open_driver import OpenDriver
@@ -77,12 +81,14 @@ class Runtime:
         checkpoint: Callable[[int], None],
         wall_clock: Callable[[], float],
         private: Privately | None = None,
+        cells: CellTransport | None = None,
     ) -> None:
-        """With `private` the first phase of a round is a private one."""
+        """With `private` the first phase of a round is a private one. `cells` is the transport, where it draws them."""
         self._roster = roster
         self._terms = terms
         self._learner = learner
         self._transport = transport
+        self._cells = cells
         self._compute = compute
         self._book = RoundRecord(roster.names, record, wall_clock, transport)
         self._checkpoint = checkpoint
@@ -95,7 +101,7 @@ class Runtime:
             roster.peers,
             rounds=terms.rounds,
             phases=len(terms.plan.phases_of(mine, 0)),
-            committee=len(terms.plan.committee_of(mine, 0)),
+            committee=terms.plan.senders(mine),
         )
         self._liveness = Liveness(roster.peers)
         self._number = 0
@@ -141,16 +147,20 @@ class Runtime:
         number, outcome = first, None
         while outcome is None:
             number = self._number = self._ahead_of(number) or number
-            if self._private is None:
+            if self._cells is not None:
+                self._reach(number, self._cells)
+            # Whom no star took has nobody to hide among and nobody to hear: it keeps what it learned for its next cell.
+            private = None if self._phases(number) == [{self._roster.me: 1.0}] else self._private
+            if private is None:
                 outcome = await self._exchange(self._open_round(number))
             else:
-                outcome = await self._exchange_in_private(number, self._private)
+                outcome = await self._exchange_in_private(number, private)
         for peer in outcome.deadline_missed:
             self._liveness.missed(peer, trio.current_time())
         closed_at = trio.current_time()
         assessment = await self._meanwhile(lambda: self._settle(outcome, number))
         timing = Timing(trained_at - began, closed_at - trained_at, trio.current_time() - began)
-        void = None if self._private is None else self._private.void
+        void = None if private is None else private.void
         self._book.round(number, number - first, outcome, trained, assessment, timing, void)
         return number
 
@@ -176,8 +186,12 @@ class Runtime:
 
     def _phases(self, number: int) -> list[dict[PeerId, float]]:
         order = self._roster.order
-        rows = self._terms.plan.phases_of(order.index(self._roster.me), number)
+        rows = self._plan.phases_of(order.index(self._roster.me), number)
         return [{order[member]: weight for member, weight in weights.items()} for weights in rows]
+
+    @property
+    def _plan(self) -> Plan:
+        return self._terms.plan if self._cells is None else self._cells.plan
 
     def _plain(
         self, number: int, phases: Sequence[Mapping[PeerId, float]], vector: Vector, absent: Collection[PeerId]
@@ -228,6 +242,8 @@ class Runtime:
             update,
             then=partial(self._plain, number),
             absent=(self._roster.peers - self._liveness.waited_for()) | self._mailbox.passed(number),
+            epoch=self._plan.seeds.epoch_of(number),
+            beacon=self._plan.seeds.at(number).value,
         )
         closed = private.begin(round_, self._early(number, round_.phase_count))
         await self._until(closed, number)
@@ -269,6 +285,13 @@ class Runtime:
                 await self._hear_next()
         return results[0]
 
+    def _reach(self, number: int, cells: CellTransport) -> None:
+        cells.reach(number)
+        for culprit, reason in cells.faults():
+            self._book.fault(number, culprit, reason)
+        for epoch, reason in cells.failures():
+            self._book.unseeded(epoch, reason)
+
     async def _hear_next(self) -> None:
         self._hear(await self._transport.next_event())
 
@@ -301,8 +324,8 @@ class Runtime:
                     self._liveness.heard(peer, now)
                 self._mailbox.offer(peer, message)
                 self._tell(Heard(peer, message))
-            case Greeting() | Ping() | Pong():
-                pass  # the transport's own messages end there
+            case Greeting() | Ping() | Pong() | Relayed() | Rumour() | Inventory() | SeedProof():
+                pass  # the transport's own messages end there, and those of cells that are drawn
             case _ if self._private is None:
                 pass  # nobody was asked for anything private
             case ChannelKeyNotice():

@@ -17,6 +17,7 @@ from typing import Any, ClassVar, Final, Self
 
 from pydantic import Field, PrivateAttr, ValidationError, field_validator, model_validator
 
+from consensus.adjacency import Adjacency
 from consensus.committee import Plan
 from consensus.sharing import Sharing
 from crypto.fixedpoint import FixedPoint
@@ -109,6 +110,11 @@ class Topology(Section):
         In a grid these are all other nodes, because a file whose grid is not complete does not parse.
         """
         return self.neighbours(name)
+
+    @cached_property
+    def adjacency(self) -> Adjacency:
+        """Who has an edge with whom."""
+        return Adjacency(len(self.nodes), self._edges)
 
     @cached_property
     def plan(self) -> Plan:

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from consensus.effects import Heard
-from consensus.private_messages import Fetch, Portion, PortionKind, Stage
+from consensus.private_messages import Fetch, Portion, PortionKind, Sealed, Stage
 from crypto.shamir import Packing
 from tests.consensus import private_liars as liars
 from tests.consensus.private_cell import SIX, SIZE, Cell, terms_of
@@ -55,6 +55,49 @@ def test_a_box_of_rubbish_convicts_its_dealer():
     run = run_with(build=liars.rubbish([0]))
     assert_exact(run, REST, {LIAR})
     assert all(o.culprits[0].proved for o in run.outcomes(but=(LIAR,)))
+
+
+@pytest.mark.parametrize("wrong", ["another's", "cut", "longer", "of bits", "twice"])
+def test_boxes_that_are_no_boxes_are_not_taken_and_the_right_ones_are_published(wrong):
+    """To all holders but one. Who sent what cannot be proved to the others, so the box itself has to appear."""
+
+    def misdirecting(member):
+        def tamper(message, receiver):
+            if not isinstance(message, Sealed) or message.stage != Stage.COMMIT or receiver == 5:
+                return message
+            dealer, other = member.round._dealer, next(h for h in REST if h != receiver)
+            match wrong:
+                case "another's":
+                    return dealer._again(other, message.block)
+                case "cut":
+                    return replace(message, body=message.body[:-1])
+                case "longer":
+                    return replace(message, body=bytes(message.body) + b"x")
+                case "of bits":
+                    return replace(message, stage=Stage.PROVE)
+            return [dealer._again(other, 0), message]
+
+        return tamper
+
+    run = run_with(misdirecting)
+    (accepted,) = run.check(but=(LIAR,))
+    assert accepted == ALL
+    for index, named in zip(REST, run.named(but=(LIAR,)), strict=True):
+        assert named <= {LIAR}
+        assert LIAR in named or index == 5 or wrong in ("another's", "twice")
+
+
+def test_a_dealer_that_lies_and_then_says_nothing_is_left_out():
+    """It may be that it crashed and the holder lies, so nobody is named; and the sum is exact."""
+
+    def build(index, arguments):
+        return liars.inconsistent([0])(arguments) if index == LIAR else None
+
+    run = Cell(terms_of(SIX), build=build)
+    run.members[LIAR].tamper = liars.silent_from(Stage.DISPUTE)
+    run.run()
+    assert run.check(but=(LIAR,)) == {REST}
+    assert run.named(but=(LIAR,)) == [set()] * 5
 
 
 @pytest.mark.parametrize("about", [[0], [0, 4], [0, 1, 3, 4, 5], [2]])

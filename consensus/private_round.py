@@ -60,8 +60,9 @@ class PrivateRound:
 
     `update` is float32 (d,), `noise` int32 (d,) in lattice units; `sign` is that of our identity. With `update` None we
     deal nothing: we hold, vote and open, and learn the mean. `absent` are not waited for. With `key_is_new`
-    others may still seal to a key that we had before. Raises PlanError if we are no member, FixedPointError for an
-    update that is not finite.
+    others may still seal to a key that we had before. Events must come over channels that prove who speaks, those
+    through a relay too: a vote counts before its signature is looked at. Raises PlanError if we are no member,
+    FixedPointError for an update that is not finite.
     """
 
     def __init__(
@@ -84,7 +85,8 @@ class PrivateRound:
         self._index = {peer: place for place, peer in enumerate(terms.cell)}
         self._me = self._index[me]
         self._randbytes = randbytes
-        self._notary = Notary(terms.cell, self._me, terms.number, terms.context, sign, verify)
+        everyone = frozenset(range(terms.packing.members))
+        self._notary = Notary(terms.cell, self._me, terms.number, terms.context, sign, verify, everyone)
         self._nonces = {stage: randbytes(NONCE_BYTES) for stage in (Stage.NONCE_1, Stage.NONCE_2)}
         self._dealer: PrivateDealer | None = None
         if update is not None:

@@ -9,9 +9,10 @@ One backward pass gives all norms, and the weighted sum is one matrix product a 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -22,11 +23,12 @@ from node.learning.trainer import Rows
 from node.learning.vector import FlatModel
 
 _ROWS = 512
-"""Examples of one backward pass."""
+"""Examples of one backward pass, at least."""
+_NUMBERS = 1 << 18
+"""Numbers that go into the layers in one backward pass: 2 MB in double precision, which a processor's cache holds."""
 _VMAP_NUMBERS = 1 << 24
 """Numbers of the per-example gradients that the fallback writes down at a time: 64 MB."""
 _ROW_BY_ROW = (
-    nn.Sequential,
     nn.Identity,
     nn.Flatten,
     nn.Unflatten,
@@ -73,16 +75,20 @@ class ClippedGradients:
             )
         self._model = model
         self._clip = clip
-        self.ghost = _is_linear(model.module)
+        self._chain = _chain(model.module)
+        self.ghost = self._chain is not None
         """Whether norms come without the gradients; False: the fallback."""
+        widths = sum(part.in_features for part in self._chain or () if isinstance(part, nn.Linear))
+        self._rows = max(_ROWS, _NUMBERS // max(1, widths))
 
     def sum(self, rows: Rows, chosen: Tensor) -> ClippedSum:
         """Over the examples numbered `chosen` (b,) int64, b ≥ 0."""
         total = torch.zeros(self._model.size, dtype=torch.float64)
         loss, clipped = 0.0, 0
-        size = _ROWS if self.ghost else max(1, min(_ROWS, _VMAP_NUMBERS // self._model.size))
+        add, size = self._add_written_down, max(1, min(_ROWS, _VMAP_NUMBERS // self._model.size))
+        if self._chain is not None:
+            add, size = partial(self._add_ghost, self._chain), self._rows
         for part in torch.split(chosen, size) if len(chosen) else ():
-            add = self._add_ghost if self.ghost else self._add_written_down
             part_loss, part_clipped = add(rows.features[part], rows.labels[part], total)
             loss, clipped = loss + part_loss, clipped + part_clipped
         return ClippedSum(total, loss, len(chosen), clipped)
@@ -90,25 +96,32 @@ class ClippedGradients:
     def norms(self, rows: Rows, chosen: Tensor) -> Tensor:
         """The norms (b,) float64 of the examples' gradients before clipping."""
         x, y = rows.features[chosen], rows.labels[chosen]
-        if self.ghost:
-            return _ghost_norms(_differentiate(self._model.module, x, y)[1])
+        if self._chain is not None:
+            return _ghost_norms(_differentiate(self._chain, x, y)[1])
         norms: Tensor = torch.linalg.vector_norm(self._written_down(x, y)[0], dim=1)
         return norms
 
-    def _weights(self, norms: Tensor) -> tuple[Tensor, int]:
-        # A gradient that is not finite counts as 0: its record must not be told by a crash.
-        weights = torch.where(norms > self._clip, self._clip / norms, torch.ones_like(norms))
-        return torch.nan_to_num(weights, nan=0.0), int((~(norms <= self._clip)).sum())
+    def _weights(self, norms: Tensor) -> tuple[Tensor, int, bool]:
+        """min(1, c / norm) of each example, how many were longer, and whether all gradients are finite.
 
-    def _add_ghost(self, x: Tensor, y: Tensor, total: Tensor) -> tuple[float, int]:
-        loss, seen = _differentiate(self._model.module, x, y)
-        norms = _ghost_norms(seen)
-        weights, clipped = self._weights(norms)
+        A gradient that is not finite counts as 0: its record must not be told by a crash.
+        """
+        weights = self._clip / norms.clamp(min=self._clip)
+        if bool(torch.isfinite(norms.sum())):
+            return weights, int((norms > self._clip).sum()), True
+        return torch.nan_to_num(weights, nan=0.0), int((~(norms <= self._clip)).sum()), False
+
+    def _add_ghost(self, chain: _Chain, x: Tensor, y: Tensor, total: Tensor) -> tuple[float, int]:
+        loss, seen = _differentiate(chain, x, y)
+        weights, clipped, finite = self._weights(_ghost_norms(seen))
         parts: dict[Tensor, Tensor] = {}
         for layer, inputs, back in seen:
             # (b, …, out) · (b, …, in) → (out, in)
-            weighted = _finite(back * weights.view(-1, *[1] * (back.dim() - 1))).flatten(0, -2)
-            parts[layer.weight] = weighted.T @ _finite(inputs).flatten(0, -2)
+            weighted = (back * weights.view(-1, *[1] * (back.dim() - 1))).flatten(0, -2)
+            inputs = inputs.flatten(0, -2)
+            if not finite:
+                weighted, inputs = _finite(weighted), _finite(inputs)
+            parts[layer.weight] = weighted.T @ inputs
             if layer.bias is not None:
                 parts[layer.bias] = weighted.sum(dim=0)
         total += torch.cat([parts[parameter].reshape(-1) for parameter in self._model.module.parameters()])
@@ -116,8 +129,8 @@ class ClippedGradients:
 
     def _add_written_down(self, x: Tensor, y: Tensor, total: Tensor) -> tuple[float, int]:
         gradients, losses = self._written_down(x, y)
-        weights, clipped = self._weights(torch.linalg.vector_norm(gradients, dim=1))
-        total += weights @ _finite(gradients)
+        weights, clipped, finite = self._weights(torch.linalg.vector_norm(gradients, dim=1))
+        total += weights @ (gradients if finite else _finite(gradients))
         return float(torch.nan_to_num(losses).sum()), clipped
 
     def _written_down(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
@@ -134,50 +147,52 @@ class ClippedGradients:
         return torch.cat([gradients[name].reshape(len(y), -1) for name in values], dim=1).double(), losses.detach()
 
 
-def _is_linear(module: nn.Module) -> bool:
-    """Whether all parameters are those of plain linear layers, each used by one layer, and the rest goes row by row."""
-    parts = list(module.modules())
+_Chain = Sequence[nn.Module]
+"""Parts that are called one after the other: linear layers, each once, and others that go row by row."""
+
+
+def _chain(module: nn.Module) -> _Chain | None:
+    """The parts of `module`, if that is a chain whose parameters are those of plain linear layers; else None."""
+    parts = list(_unfolded(module))
     linear = [part for part in parts if type(part) is nn.Linear]
     if any(type(part) not in (nn.Linear, *_ROW_BY_ROW) for part in parts):
-        return False
+        return None
+    # A layer or a tensor that is used twice has no outer product a use: what it is charged with would be too short.
     owned = [parameter for layer in linear for parameter in layer.parameters()]
-    return len({id(parameter) for parameter in owned}) == len(owned) == len(list(module.parameters()))
+    return parts if len({id(parameter) for parameter in owned}) == len(owned) else None
+
+
+def _unfolded(module: nn.Module) -> Iterator[nn.Module]:
+    if type(module) is nn.Sequential:
+        for part in module:
+            yield from _unfolded(part)
+    else:
+        yield module
 
 
 _Seen = list[tuple[nn.Linear, Tensor, Tensor]]
 """Layer, what went in (b, …, in) and the gradient of what came out (b, …, out), both float64."""
 
 
-def _differentiate(module: nn.Module, x: Tensor, y: Tensor) -> tuple[float, _Seen]:
-    with _watching(module) as calls:
-        loss = cross_entropy(module(x), y, reduction="sum")
+def _differentiate(chain: _Chain, x: Tensor, y: Tensor) -> tuple[float, _Seen]:
+    calls: list[tuple[nn.Linear, Tensor, Tensor]] = []
+    for part in chain:
+        before, x = x, part(x)
+        if isinstance(part, nn.Linear):
+            calls.append((part, before.detach(), x))
+    loss = cross_entropy(x, y, reduction="sum")
     backs = torch.autograd.grad(loss, [output for _, _, output in calls])
     seen = [(layer, a.double(), back.double()) for (layer, a, _), back in zip(calls, backs, strict=True)]
-    return float(torch.nan_to_num(loss.detach())), seen
-
-
-@contextmanager
-def _watching(module: nn.Module) -> Iterator[list[tuple[nn.Linear, Tensor, Tensor]]]:
-    """Collects layer, input and output of each call of a linear layer."""
-    calls: list[tuple[nn.Linear, Tensor, Tensor]] = []
-
-    def note(layer: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-        assert isinstance(layer, nn.Linear)  # noqa: S101 - hooked to no other
-        calls.append((layer, inputs[0].detach(), output))
-
-    with ExitStack() as hooks:
-        for part in module.modules():
-            if isinstance(part, nn.Linear):
-                hooks.callback(part.register_forward_hook(note).remove)
-        yield calls
+    value = float(loss.detach())
+    return value if math.isfinite(value) else 0.0, seen
 
 
 def _ghost_norms(seen: _Seen) -> Tensor:
     squares = torch.zeros(len(seen[0][1]), dtype=torch.float64)
     for layer, inputs, back in seen:
         if inputs.dim() == 2:
-            a, b = inputs.square().sum(dim=1), back.square().sum(dim=1)
-            squares += a * b if layer.bias is None else (a + 1) * b
+            a, b = (torch.linalg.vector_norm(side, dim=1).square_() for side in (inputs, back))
+            squares += (a if layer.bias is None else a.add_(1)).mul_(b)
         else:
             a, b = inputs.flatten(1, -2), back.flatten(1, -2)
             inner = a @ a.transpose(1, 2)

@@ -66,6 +66,19 @@ class Tied(nn.Module):
         return self.layer(torch.tanh(self.layer(x)))
 
 
+def twice():
+    """A chain that comes by one layer twice."""
+    layer = nn.Linear(6, 6)
+    return nn.Sequential(layer, nn.Tanh(), nn.Sequential(layer, nn.Tanh()))
+
+
+def shared_weight():
+    """Two layers, one tensor."""
+    first, second = nn.Linear(6, 6), nn.Linear(6, 6)
+    second.weight = first.weight
+    return nn.Sequential(first, nn.Tanh(), second)
+
+
 def normalised():
     return nn.Sequential(nn.Linear(6, 5), nn.LayerNorm(5), nn.ReLU(), nn.Linear(5, 3))
 
@@ -90,7 +103,9 @@ def test_ghost_norms_and_clipped_sums_are_those_of_autograd(hidden, count, seed,
     assert summed.examples == count
 
 
-@pytest.mark.parametrize("module", [Tied, normalised, lambda: PerPosition(True), lambda: PerPosition(False)])
+@pytest.mark.parametrize(
+    "module", [Tied, twice, shared_weight, normalised, lambda: PerPosition(True), lambda: PerPosition(False)]
+)
 def test_other_models_are_clipped_by_writing_gradients_down(module):
     torch.manual_seed(1)
     model = FlatModel(module())
@@ -129,8 +144,8 @@ def test_one_record_more_changes_the_sum_by_at_most_the_clip(seed, scale, clip):
 
 
 def test_more_examples_than_one_pass_takes():
-    model = FlatModel(build("linear", 5, 3, [], 1))
-    data = rows(1300, 5, 3, 2)
+    model = FlatModel(build("linear", 600, 3, [], 1))
+    data = rows(1300, 600, 3, 2)
     whole = ClippedGradients(model, 0.5).sum(data, torch.arange(1300))
     parts = [ClippedGradients(model, 0.5).sum(data, torch.arange(a, a + 100)).total for a in range(0, 1300, 100)]
     assert torch.allclose(whole.total, torch.stack(parts).sum(dim=0), rtol=1e-9, atol=1e-9)

@@ -20,7 +20,7 @@ from consensus.private_messages import BodyError
 from consensus.rules import Rule
 from consensus.sharing import Hand, Sharing, Update
 from consensus.signer import Signer
-from crypto.identity import Identity, PeerId, verify
+from crypto.identity import Identity, PeerId, Verifier, verify
 from crypto.sealing import ChannelKey, SealingError
 from node.errors import StateError
 
@@ -68,7 +68,7 @@ class Guard:
         """
         self.letters = Letters(peers, rounds=rounds, most_bytes=self.room)
         self._me = identity.peer_id
-        hand = Hand(Signer(identity.sign, verify, randbytes), channel_key, key_is_new)
+        hand = Hand(Signer(identity.sign, Verifier().verify, randbytes), channel_key, key_is_new)
         self._terms = GuardedTerms(sharing, hand, rule, momentum)
         self._new_until: int | None = None
         """The round from which on all peers have heard of a key that was new."""

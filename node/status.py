@@ -5,7 +5,7 @@ from __future__ import annotations
 import fcntl
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from rich.console import Group
 from rich.table import Table
@@ -14,6 +14,16 @@ from rich.text import Text
 from node import journal
 from node.errors import StateError
 from node.words import plain
+
+UPDATES: Final = {
+    "none": "in the open: neighbours see models",
+    "shamir": "secret: the sum of a cell is opened, every update in it was proved short",
+    "masks": "secret as long as members follow the protocol: the sum of a cell is opened",
+    "ckks": "secret as long as members follow the protocol and keeper and adder do not pool what they know",
+    "bfv": "secret as long as members follow the protocol and keeper and adder do not pool what they know",
+}
+"""What each kind of sharing gives, in one line."""
+NOISE: Final = {"off": "; no noise", "record": "; noise hides each row", "update": "; noise hides what a node does"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +50,13 @@ class Status:
     refused: int = 0
     last_refusal: str | None = None
     faults: int = 0
+    proved_faults: int = 0
+    """Of those, the ones that what the peer signed shows to anybody."""
+    sharing: str = "none"
+    dp: str = "off"
+    void_rounds: int = 0
+    last_void: str | None = None
+    """Why the last secret phase that opened no sum did not."""
     epsilon: float | None = None
     """ε that may have left the node so far; None where none is claimed."""
     privacy_spent: bool = False
@@ -59,6 +76,8 @@ class Status:
                     round=event.round,
                     champion_version=event.champion_version,
                     up=(),
+                    sharing=event.sharing,
+                    dp=event.dp,
                     privacy_spent=False,  # told again where it still is
                 )
             case journal.Connected():
@@ -80,6 +99,8 @@ class Status:
                     bytes_received=self.bytes_received + event.bytes_received,
                     deadlines_missed=missed,
                     epsilon=self.epsilon if event.epsilon is None else event.epsilon,
+                    void_rounds=self.void_rounds + (event.outcome == "void"),
+                    last_void=event.void or self.last_void,
                 )
             case journal.Charged():
                 return replace(self, epsilon=event.epsilon)
@@ -89,7 +110,7 @@ class Status:
                 reason = f"{event.peer or event.address}: {event.reason}"
                 return replace(self, refused=self.refused + event.count, last_refusal=reason)
             case journal.Faulted():
-                return replace(self, faults=self.faults + 1)
+                return replace(self, faults=self.faults + 1, proved_faults=self.proved_faults + event.proved)
             case _:
                 return self
 
@@ -135,6 +156,10 @@ def draw_status(status: Status) -> Group:
     table.add_row("peers", f"{len(status.up)} of {len(status.neighbours)} up")
     accuracy = "" if status.holdout_accuracy is None else f", holdout accuracy {status.holdout_accuracy:.3f}"
     table.add_row("champion", f"version {status.champion_version}{accuracy}")
+    table.add_row("updates", UPDATES[status.sharing] + NOISE[status.dp])
+    if status.void_rounds:
+        why = f", last: {plain(status.last_void)}" if status.last_void else ""
+        table.add_row("void rounds", f"{status.void_rounds}{why}")
     if status.consensus_distance is not None:
         table.add_row("consensus", f"distance {status.consensus_distance:.3g}")
     if status.epsilon is not None:
@@ -146,7 +171,7 @@ def draw_status(status: Status) -> Group:
     if status.refused:
         table.add_row("refused", f"{status.refused}, last: {plain(status.last_refusal or '')}")
     if status.faults:
-        table.add_row("faults", str(status.faults))
+        table.add_row("faults", f"{status.faults}, {status.proved_faults} of them proved")
     table.add_row("address", plain(status.address))
     return Group(Text(plain(status.name) or "a node that never started", style="bold"), table)
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from node import journal
+
+REASONS_MAX = 3
 
 
 @dataclass(slots=True)
@@ -36,6 +38,8 @@ class Fold:
     """The first round to which it brought nothing, its budget of privacy being spent."""
     faults: dict[tuple[str, str], list[int]] = field(default_factory=lambda: defaultdict(list))
     """(peer, reason) → rounds."""
+    proved: set[tuple[str, str]] = field(default_factory=set)
+    """Those of them that were proved."""
 
     @property
     def last(self) -> journal.RoundClosed | None:
@@ -62,7 +66,7 @@ class Fold:
             case journal.Refused():
                 self.refused += event.count
             case journal.Faulted():
-                self.faults[event.peer, event.reason].append(event.round)
+                self._blame(event)
             case _:
                 pass  # connections come and go: the console shows them
 
@@ -74,6 +78,12 @@ class Fold:
     def _tell(self, epsilon: float | None) -> None:
         if epsilon is not None:
             self.epsilon = epsilon if self.epsilon is None else max(self.epsilon, epsilon)
+
+    def _blame(self, event: journal.Faulted) -> None:
+        what = event.peer, event.reason
+        self.faults[what].append(event.round)
+        if event.proved:
+            self.proved.add(what)
 
     def _close(self, event: journal.RoundClosed) -> None:
         self._tell(event.epsilon)
@@ -102,9 +112,14 @@ class Fold:
         if closed < rounds:
             end = "" if self.finished else f", the last was {max(self.rounds)}" if self.rounds else ""
             yield f"closed {closed} of {rounds} rounds{end}."
-        void = sum(row.outcome == "void" for row in self.rounds.values())
-        if void:
-            yield f"had no quorum in {_count(void, 'round')} and kept its own vector."
+        void = [row for row in self.rounds.values() if row.outcome == "void"]
+        empty = sum(row.void is None for row in void)
+        if empty:
+            yield f"had no quorum in {_count(empty, 'round')} and kept its own vector."
+        if len(void) > empty:
+            told = Counter(row.void for row in void if row.void is not None)
+            why = "; ".join(f"{reason} ({_times(times)})" for reason, times in told.most_common(REASONS_MAX))
+            yield f"opened no sum in {_count(len(void) - empty, 'round')} and kept its own vector: {why}."
         if self.spent_at is not None:
             yield f"brought nothing from round {self.spent_at} on: its budget of privacy was spent."
 

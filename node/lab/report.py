@@ -115,7 +115,13 @@ def _node(node: NodeRecord, fold: Fold, record: RunRecord, reached: int) -> Node
         rollbacks=fold.rollbacks,
         refused=fold.refused,
         faults=tuple(
-            Fault(peer=peer, reason=reason, first_round=min(rounds), count=len(rounds))
+            Fault(
+                peer=peer,
+                reason=reason,
+                first_round=min(rounds),
+                count=len(rounds),
+                proved=(peer, reason) in fold.proved,
+            )
             for (peer, reason), rounds in sorted(fold.faults.items())
         ),
     )
@@ -160,6 +166,9 @@ def _links(record: RunRecord, folds: Mapping[str, Fold]) -> tuple[Link, ...]:
 
 
 def _notes(record: RunRecord, folds: Mapping[str, Fold]) -> Iterator[Note]:
+    rows = [row for fold in folds.values() for row in fold.rounds.values() if row.outcome == "averaged"]
+    if rows and all(row.consensus_distance is None for row in rows):
+        yield Note(node=None, text="The consensus distance is not known: nobody sees the models that are averaged.")
     if record.interrupted:
         yield Note(node=None, text="The run was interrupted: the figures cover what was done until then.")
     for name, fold in folds.items():

@@ -31,6 +31,8 @@ class Fault(_Frozen):
     reason: str
     first_round: int
     count: int
+    proved: bool = False
+    """Whether what the peer signed shows it to anybody."""
 
 
 class Rounds(_Frozen):

@@ -186,15 +186,20 @@ def _traffic(report: Report) -> Section | None:
 
 def _evidence(report: Report) -> Section | None:
     rows = [
-        (node.name, fault.peer, fault.reason, str(fault.count), str(fault.first_round))
+        (node.name, fault.peer, fault.reason, _proof(fault.proved), str(fault.count), str(fault.first_round))
         for node in report.nodes
         for fault in node.faults
     ]
     if not rows:
         return None
-    table = Table(("Seen by", "Peer", "What it did", "Times", "First in round"), rows[:500], _shortened(len(rows), 500))
-    lead = "Messages that no honest peer sends. Each was left out of the average."
+    head = ("Seen by", "Peer", "What it did", "Proved", "Times", "First in round")
+    table = Table(head, rows[:500], _shortened(len(rows), 500))
+    lead = "What no honest peer sends. Each was left out of the average. Proved: what it signed shows it to anybody."
     return Section("evidence", "Evidence", lead, table=table, table_open=True, half=False)
+
+
+def _proof(proved: bool) -> str:
+    return "yes" if proved else "–"
 
 
 def _nodes(report: Report) -> Section | None:

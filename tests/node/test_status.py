@@ -87,6 +87,30 @@ def test_the_screen_names_what_an_operator_needs(node_folder):
         assert word in text
 
 
+def test_the_mode_is_told_with_why_rounds_were_void_and_what_was_proved(node_folder):
+    with journal.Journal.open(node_folder / "journal.jsonl") as book:
+        for event in (
+            started(sharing="masks", dp="record"),
+            closed(2, outcome="void", void="a part of the sum did not come", consensus_distance=None),
+            closed(3),
+            journal.Faulted(at=4.2, round=1, peer="press-2", reason="two items", proved=True),
+        ):
+            book.write(event)
+    status = read_status(node_folder)
+    assert (status.void_rounds, status.last_void) == (1, "a part of the sum did not come")
+    assert (status.faults, status.proved_faults) == (2, 1)
+    console = Console(width=200, record=True)
+    console.print(draw_status(status))
+    text = console.export_text()
+    for words in (
+        "secret as long as members follow",
+        "noise hides each row",
+        "1, last: a part of",
+        "2, 1 of them proved",
+    ):
+        assert words in text
+
+
 def test_epsilon_so_far_and_a_spent_budget_are_told(node_folder):
     with journal.Journal.open(node_folder / "journal.jsonl") as book:
         for event in (

@@ -147,6 +147,35 @@ def test_a_void_round_has_no_distance_and_is_told(tmp_path):
     assert [str(note) for note in report.notes] == ["press-2 had no quorum in 1 round and kept its own vector."]
 
 
+def test_why_sums_were_not_opened_is_told_and_what_was_proved_is_marked(tmp_path):
+    journals = write(tmp_path) / "press-2" / "journal.jsonl"
+    void = {"outcome": "void", "consensus_distance": None}
+    reasons = ["no agreement in stage PROVE", "the sum could not be opened", "no agreement in stage PROVE"]
+    faults = [
+        journal.Faulted(at=1.0, round=3, peer="press-6", reason="two items for one stage", proved=True),
+        journal.Faulted(at=1.0, round=3, peer="press-6", reason="is late"),
+    ]
+    append(journals, [*faults, *(closed(1, number, void=why, **void) for number, why in enumerate(reasons, 5))])
+    report = build_report(tmp_path)
+    assert {(fault.reason, fault.proved) for fault in report.nodes[1].faults} == {
+        ("two items for one stage", True),
+        ("is late", False),
+    }
+    assert [str(note) for note in report.notes] == [
+        "press-2 opened no sum in 3 rounds and kept its own vector: "
+        "no agreement in stage PROVE (twice); the sum could not be opened (once)."
+    ]
+
+
+def test_where_nobody_sees_the_models_the_distance_is_said_to_be_unknown(tmp_path):
+    write(tmp_path)
+    for index, name in enumerate(NAMES):
+        write_journal(tmp_path, name, [closed(index, number, consensus_distance=None) for number in range(ROUNDS)])
+    report = build_report(tmp_path)
+    assert report.summary.consensus_distance is None
+    assert "The consensus distance is not known: nobody sees the models that are averaged." in map(str, report.notes)
+
+
 @pytest.mark.parametrize("number", [ROUNDS, 10**9])
 def test_a_round_that_the_run_does_not_have_takes_no_room(tmp_path, number):
     append(write(tmp_path) / "press-1" / "journal.jsonl", [closed(0, number)])

@@ -30,15 +30,23 @@ class Mailbox:
 
     `rounds` and `phases` bound what can be meant at all: a contribution beyond them is not a word about the run.
     `committee` is the number of peers that send to us in a round, where not all do (a grid): a majority of it decides
-    where the swarm is. `offer` it everything that is heard, so that it knows where the peers are.
+    where the swarm is. Peers may be `lead` rounds ahead in the ordinary course. `offer` it everything that is
+    heard, so that it knows where the peers are.
     """
 
     def __init__(
-        self, peers: Iterable[PeerId], *, rounds: int = 2**31, phases: int = 32, committee: int | None = None
+        self,
+        peers: Iterable[PeerId],
+        *,
+        rounds: int = 2**31,
+        phases: int = 32,
+        committee: int | None = None,
+        lead: int = 1,
     ) -> None:
         self._rounds = rounds
         self._phases = phases
         self._committee = committee
+        self._lead = lead
         self._kept: dict[PeerId, dict[_Slot, Contribution]] = {peer: {} for peer in peers}
         self._latest: dict[PeerId, int] = {}
         self._taken = -1
@@ -84,7 +92,7 @@ class Mailbox:
         return frozenset(peer for peer, latest in self._latest.items() if latest > round)
 
     def target_round(self, current: int, alive: Collection[PeerId]) -> int:
-        """The round to go to: `current`, or where most are that we average with, if that is more than one round ahead.
+        """The round to go to: `current`, or where most are that we average with, if they are more than `lead` ahead.
 
         Who is down counts as being where we are: else a liar need only wait until the others' connections are lost.
         One round ahead is the ordinary case of a peer that closed a moment earlier.
@@ -94,4 +102,4 @@ class Mailbox:
         if len(claims) <= voices // 2:
             return current
         reached = claims[voices // 2]  # by more than half of the voices
-        return reached if reached > current + 1 else current
+        return reached if reached > current + self._lead else current

@@ -31,6 +31,8 @@ class Plan(ABC):
 
     drawn: ClassVar[bool] = False
     """Whether the cells depend on the seeds."""
+    lead: ClassVar[int] = 1
+    """Rounds that a member may be ahead of another in the ordinary course: it closed a moment earlier."""
 
     def __init__(self, n: int, seeds: Seeds) -> None:
         self.n = n

@@ -28,6 +28,13 @@ class Relayed:
     body: Body
 
 
+@dataclass(frozen=True, slots=True)
+class Reached:
+    """The sender begins `round`: for neighbours that are in other stars, or in none."""
+
+    round: int
+
+
 def relayed_statement(swarm: bytes, origin: PeerId, target: PeerId, number: int, sequence: int, body: Body) -> bytes:
     """What the origin signs."""
     return digest("grapevine relayed v1", swarm, origin, target, number, sequence, hashlib.sha256(body).digest())

@@ -23,7 +23,7 @@ from consensus.effects import RoundMessage
 from consensus.errors import RemoteFault
 from consensus.meeting_messages import ChannelKeyNotice
 from consensus.plan import Plan
-from consensus.relay_messages import Relayed
+from consensus.relay_messages import Reached, Relayed
 from crypto.identity import PeerId
 from node.guard import Guard
 from overlay.relay import Arrived, Onward, Relay
@@ -62,6 +62,7 @@ class CellTransport:
         """Members without an edge → neighbours through which they might be met."""
         self._up: set[PeerId] = set()
         self._far_up: set[PeerId] = set()
+        self._reached: dict[PeerId, int] = {}
         self._ready: deque[Event] = deque()
         self._faults: list[tuple[PeerId, str]] = []
         self._number = first_round
@@ -130,9 +131,16 @@ class CellTransport:
     def reach(self, number: int) -> None:
         """Round `number` begins."""
         self._number = number
+        for peer in self._up:
+            self._below.send(peer, Reached(number))
         self._post(self._beacon.reach(number, self._now()))
         self._relay.reach(number, self.plan)
         self._refresh()
+
+    def behind(self) -> frozenset[PeerId]:
+        """Neighbours that are about to reach our round: so close that who sits a round out may wait for them."""
+        near = range(self._number - self.plan.lead, self._number)
+        return frozenset(peer for peer, number in self._reached.items() if number in near)
 
     def faults(self) -> list[tuple[PeerId, str]]:
         """Who did what no honest peer does, since the last call."""
@@ -154,8 +162,12 @@ class CellTransport:
                 self._post(self._beacon.hear(peer, message, self._now()))
             case Received(peer, ChannelKeyNotice() as notice):
                 self._hear_key(peer, notice)
+            case Received(peer, Reached(number)):
+                self._reached[peer] = number
+                self._ready.append(event)
             case PeerUp(peer):
                 self._up.add(peer)
+                self._below.send(peer, Reached(self._number))
                 self._ready.append(event)
                 for notice in self._guard.notices:
                     if notice.owner not in (peer, self.peer_id):
@@ -164,6 +176,7 @@ class CellTransport:
                 self._refresh()
             case PeerDown(peer):
                 self._up.discard(peer)
+                self._reached.pop(peer, None)
                 self._ready.append(event)
                 self._refresh()
             case _:

@@ -26,7 +26,7 @@ from consensus.mailbox import Mailbox
 from consensus.meeting_messages import ChannelKeyNotice, Standing
 from consensus.messages import Contribution, Vector
 from consensus.plan import Plan
-from consensus.relay_messages import Relayed
+from consensus.relay_messages import Reached, Relayed
 from consensus.round import Round
 from consensus.sharing import Update
 from crypto.identity import PeerId
@@ -102,6 +102,7 @@ class Runtime:
             rounds=terms.rounds,
             phases=len(terms.plan.phases_of(mine, 0)),
             committee=terms.plan.senders(mine),
+            lead=terms.plan.lead,
         )
         self._liveness = Liveness(roster.peers)
         self._number = 0
@@ -151,6 +152,8 @@ class Runtime:
                 self._reach(number, self._cells)
             # Whom no star took has nobody to hide among and nobody to hear: it keeps what it learned for its next cell.
             private = None if self._phases(number) == [{self._roster.me: 1.0}] else self._private
+            if private is None and self._cells is not None:
+                await self._keep_pace(self._cells)
             if private is None:
                 outcome = await self._exchange(self._open_round(number))
             else:
@@ -292,6 +295,12 @@ class Runtime:
         for epoch, reason in cells.failures():
             self._book.unseeded(epoch, reason)
 
+    async def _keep_pace(self, cells: CellTransport) -> None:
+        """Who sits a round out waits for its neighbours, or its next cell would wait in vain for members far behind."""
+        with trio.move_on_after(self._terms.deadline_s):
+            while cells.behind() & self._liveness.waited_for():
+                await self._hear_next()
+
     async def _hear_next(self) -> None:
         self._hear(await self._transport.next_event())
 
@@ -324,6 +333,8 @@ class Runtime:
                     self._liveness.heard(peer, now)
                 self._mailbox.offer(peer, message)
                 self._tell(Heard(peer, message))
+            case Reached():
+                self._mailbox.note(peer, message.round)
             case Greeting() | Ping() | Pong() | Relayed() | Rumour() | Inventory() | SeedProof():
                 pass  # the transport's own messages end there, and those of cells that are drawn
             case _ if self._private is None:

@@ -6,7 +6,7 @@
 members would. Not: read them (sealed for the target's channel key), make or alter them (the origin's signature covers
 swarm, both ends, round, number and body), or repeat them (the target takes each number of a round once). An honest
 centre passes on only what its own neighbour signed, to a member of the star that both are in, in the round that it
-plays, the one before or the one after, once, and within bounds of number and bytes. A message that arrives with a wrong
+plays or one of the few around it, once, and within bounds of number and bytes. A message that arrives with a wrong
 signature was altered by the neighbour that it came from, who is named.
 """
 
@@ -28,8 +28,6 @@ from overlay.wire import Decoder, Limits, WireError, encode
 
 FRAME_BYTES: Final = OVERHEAD_BYTES + 16 + 4096
 """What a relayed message is longer by than the body of what is in it, at most."""
-_AROUND: Final = 1
-"""Rounds before and after our own in which we still pass on, and take."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,7 +196,8 @@ class Relay:
     # --- small things -----------------------------------------------------------------------------------------------
 
     def _near(self, number: int) -> bool:
-        return abs(number - self._number) <= _AROUND
+        """Who sat out a few rounds is ahead of its star."""
+        return self._plan is not None and abs(number - self._number) <= self._plan.lead
 
     def _flow(self, relayed: Relayed) -> _Flow:
         return self._flows.setdefault((relayed.round, relayed.origin, relayed.target), _Flow())

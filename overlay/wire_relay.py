@@ -7,10 +7,10 @@ from typing import Any, Final
 
 from consensus.beacon_messages import MAX_NODES, RUMOURS_EACH, BeaconMessage, Inventory, Rumour, SeedProof
 from consensus.private_messages import SIGNATURE_BYTES
-from consensus.relay_messages import MESSAGES_EACH, Relayed
+from consensus.relay_messages import MESSAGES_EACH, Reached, Relayed
 from overlay.wire_kinds import Check, Kind, blob, integer
 
-RelayMessage = Relayed | BeaconMessage
+RelayMessage = Relayed | Reached | BeaconMessage
 
 _MAX_ROUND: Final = 2**31 - 1
 _MAX_PLACE: Final = 4095
@@ -37,6 +37,12 @@ def _kind(message: type[Any], name: str, *names: str, fields: Mapping[str, Check
 
 RELAY_KINDS: Final[Mapping[type[Any], Kind]] = {
     Relayed: _kind(Relayed, "relayed", "round", "origin", "target", "sequence", "signature"),
+    Reached: Kind(
+        "reached",
+        {"round": _FIELDS["round"]},
+        lambda m: ({"round": m.round}, memoryview(b"")),
+        lambda header, _: Reached(header["round"]),
+    ),
     Rumour: _kind(Rumour, "rumour", "epoch", "origin", "sequence", "signature", fields=_RUMOUR_FIELDS),
     Inventory: _kind(Inventory, "inventory", "epoch"),
     SeedProof: _kind(SeedProof, "seed_proof", "epoch"),

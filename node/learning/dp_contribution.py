@@ -87,32 +87,3 @@ class SharedUpdate:
     def shown(self, before: Vector, noised: Signed) -> Vector:
         """The noised model (d,) float32, for local noise: `before` and the update that anybody may see."""
         return before + self.mechanism.decoded(noised)
-
-
-class PublicMomentum:
-    """Heavy-ball momentum over what was opened: v ← m v + opened mean; y ← y + v.
-
-    It reads only what everybody in the cell has seen, so it costs no privacy; a velocity over a node's own gradients
-    would. Members of a cell who saw the same openings hold the same v.
-    """
-
-    def __init__(self, momentum: float, dimension: int) -> None:
-        if not 0 <= momentum < 1:
-            raise ValueError(f"0 <= momentum < 1 is needed, got {momentum}")
-        self._momentum = np.float32(momentum)
-        self._velocity = np.zeros(dimension, dtype=np.float32)
-
-    def advance(self, opened: Vector) -> Vector:
-        """The step (d,) to add to the public vector, from the opened mean update (d,)."""
-        self._velocity = self._momentum * self._velocity + opened
-        return self._velocity.copy()
-
-    @property
-    def velocity(self) -> Vector:
-        """A copy of v (d,), for a checkpoint."""
-        return self._velocity.copy()
-
-    def restore(self, velocity: Vector) -> None:
-        """Go on from a checkpoint's v (d,)."""
-        check_vector(velocity, len(self._velocity))
-        self._velocity = velocity.copy()

@@ -34,7 +34,7 @@ from crypto.randomness import Stream
 from crypto.sealing import ChannelKey
 from crypto.shamir import Packing
 from node.learning.data import Dataset, Split, deal, load_dataset
-from node.learning.dp_contribution import PublicMomentum, SharedStep
+from node.learning.dp_contribution import SharedStep
 from node.learning.dp_plan import Cell as NoiseCell
 from node.learning.dp_plan import RecordPlan
 from node.learning.dp_trainer import PrivateTrainer
@@ -211,7 +211,7 @@ def distributed_noise(swarm: Swarm, target: float, *, encrypted: bool = False) -
                    _secret(swarm.seed, i))
         for i, (own, to) in enumerate(zip(swarm.rows, ledgers, strict=True))
     ]  # fmt: skip
-    momentum = PublicMomentum(pace.momentum, swarm.model.size)
+    velocity = np.zeros(swarm.model.size, np.float32)  # over what was opened, which all have seen
     encoding = mechanism.carrying(NODES)
     mean = by_ckks(encoding) if encrypted else None
     nothing = np.zeros(swarm.model.size, np.float32)
@@ -221,7 +221,8 @@ def distributed_noise(swarm: Swarm, target: float, *, encrypted: bool = False) -
             opened = encoding.decode(np.sum(made, axis=0, dtype=np.int32), NODES)
         else:
             opened = mean(number, [Update(nothing, each) for each in made])
-        swarm.model.load(swarm.model.vector() + momentum.advance(opened))
+        velocity = np.float32(pace.momentum) * velocity + opened
+        swarm.model.load(swarm.model.vector() + velocity)
     _require(ledgers, target)
     return swarm.accuracy()
 

@@ -7,7 +7,7 @@ from crypto.mechanisms import noise_shares
 from crypto.norm_proof import ProofParameters
 from crypto.shamir import Packing
 from node.learning.dataset import Dataset
-from node.learning.dp_contribution import PublicMomentum, SharedStep
+from node.learning.dp_contribution import SharedStep
 from node.learning.dp_plan import Cell, RecordPlan
 from node.learning.models import build
 from node.learning.trainer import Rows, evaluate
@@ -36,14 +36,15 @@ def run(shards, test, plan, *, model, hidden=(), learning_rate, momentum, seed, 
         SharedStep(network, Rows(own), plan, mechanism, learning_rate, lambda _, r, to=to: to.append(r), secret)
         for own, to in zip(shards, ledgers, strict=True)
     ]
-    heavy_ball = PublicMomentum(momentum, network.size)
+    velocity = np.zeros(network.size, np.float32)  # over what was opened, which all have seen
     encoding = mechanism.encoding(CELL.members)
     for number in range(plan.steps):
         made = [step.make(number)[0] for step in steps]
         assert max(np.linalg.norm(u.astype(float)) for u in made) <= PROOF.honest_norm
         sums = [sum(made[at : at + 8]) for at in range(0, len(made), 8)]
         opened = np.mean([encoding.decode(total, 8) for total in sums], axis=0, dtype=np.float32)
-        network.load(network.vector() + heavy_ball.advance(opened))
+        velocity = np.float32(momentum) * velocity + opened
+        network.load(network.vector() + velocity)
     return evaluate(network, Rows(test)).accuracy
 
 

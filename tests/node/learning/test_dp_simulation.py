@@ -19,11 +19,12 @@ def digits():
 @pytest.mark.parametrize(
     ("budget", "least", "settings"),
     [
+        (4.0, 0.93, dict(sampling=1.0, steps=30, model="linear", learning_rate=1.0)),
         (4.0, 0.92, dict(sampling=0.5, steps=60, model="linear", learning_rate=0.5)),
         (4.0, 0.92, dict(sampling=1.0, steps=40, model="mlp", hidden=(64,), learning_rate=0.5)),
         (2.0, 0.90, dict(sampling=1.0, steps=30, model="linear", learning_rate=0.5)),
     ],
-    ids=["4-linear-sampled", "4-mlp", "2-linear"],
+    ids=["4-as-plant-8", "4-linear-sampled", "4-mlp", "2-linear"],
 )
 def test_digits_on_eight_nodes_of_skewed_labels(digits, budget, least, settings):
     split, shards = digits
@@ -42,14 +43,14 @@ def test_digits_on_eight_nodes_of_skewed_labels(digits, budget, least, settings)
 @pytest.mark.parametrize(
     ("budget", "least", "settings"),
     [
-        (1.0, 0.835, dict(clip=1.0, steps=40, learning_rate=2.0, momentum=0.9)),
+        (1.0, 0.835, dict(clip=1.0, steps=30, learning_rate=2.0, momentum=0.9)),
         (0.1, 0.80, dict(clip=0.5, steps=20, learning_rate=4.0, momentum=0.8)),
     ],
     ids=["1", "0.1"],
 )
-def test_adult_on_sixty_four_nodes_in_cells_of_eight(data_dir, budget, least, settings):
+def test_adult_on_eight_nodes(data_dir, budget, least, settings):
     split = load_dataset(f"adult:{data_dir / 'adult'}")
-    shards = deal(split.train, partition(split.train.labels, "iid", 64, 7), 0.15, 7)
+    shards = deal(split.train, partition(split.train.labels, "iid", 8, 7), 0.15, 7)
     settings = dict(settings)
     plan = plan_for(train_rows(shards), budget, clip=settings.pop("clip"), sampling=1.0, steps=settings.pop("steps"))
     ledgers = [[] for _ in shards]

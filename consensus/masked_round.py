@@ -25,7 +25,7 @@ from typing import cast
 import numpy as np
 
 from consensus.compute import Computed, Jobs, SecretEffect, SecretEvent
-from consensus.effects import Close, Down, Heard, Send, Tick, Up, WakeAt
+from consensus.effects import Close, Down, Heard, Tick, Up, WakeAt
 from consensus.encrypted_messages import pack_counted, unpack_counted
 from consensus.errors import PlanError, RemoteFault
 from consensus.masked_clock import Clock
@@ -43,6 +43,7 @@ from consensus.masked_messages import (
     Summed,
 )
 from consensus.masked_opening import Opening, Part
+from consensus.masked_publishing import Publishing
 from consensus.masked_secrets import Secrets
 from consensus.masked_states import State
 from consensus.masked_terms import Mask, MaskedTerms
@@ -95,7 +96,9 @@ class MaskedRound:
         self._early: list[tuple[PeerId, MaskedMessage]] = []
         """What was about a decision that we had not heard."""
         self._exposed = False
-        self._last_call = False
+        self._publishing = Publishing(
+            me, terms, self._opening, self._voice, self._jobs, self._clock, self._secrets.publics
+        )
 
     @property
     def awaited(self) -> tuple[PeerId, ...]:
@@ -153,7 +156,7 @@ class MaskedRound:
 
     def _alarm(self) -> list[SecretEffect]:
         decides = self._coordinator.stage if self._me == self._terms.coordinator else None
-        at = self._clock.alarm(self._state, decides, rescued=self._last_call)
+        at = self._clock.alarm(self._state, decides, rescued=self._publishing.last_call)
         return [] if at is None else [WakeAt(at)]
 
     def _advance(self, now: float) -> list[SecretEffect]:
@@ -193,7 +196,7 @@ class MaskedRound:
         if peer not in self._others or peer in self._culprits:
             return []
         if self._state is State.CLOSED:
-            return self._answer(peer, message) if isinstance(message, Lacking) else []
+            return self._publishing.answer(peer, message) if isinstance(message, Lacking) else []
         if isinstance(message, Dealt):
             self._secrets.boxes.setdefault(peer, bytes(message.body))
             return []
@@ -212,7 +215,7 @@ class MaskedRound:
             case Masked() | Revealed() | Summed():
                 return self._hear_part(peer, message)
             case Lacking():
-                return self._answer(peer, message)
+                return self._publishing.answer(peer, message)
         return []
 
     def _fault(self, peer: PeerId, message: MaskedMessage, reason: str) -> RemoteFault:
@@ -273,12 +276,6 @@ class MaskedRound:
             raise self._fault(peer, message, reason)
         return []
 
-    def _answer(self, peer: PeerId, message: Lacking) -> list[SecretEffect]:
-        """What we have of what `peer` lacks, as it was signed."""
-        lacked = unpack_counted(self._terms.cell, message.members) or ()
-        known = (self._opening.sums.get(self._roster.index(owner)) for owner in lacked if owner in self._roster)
-        return [Send(peer, summed) for summed in known if summed is not None]
-
     @property
     def _roster(self) -> tuple[PeerId, ...]:
         return self._opening.roster
@@ -338,56 +335,22 @@ class MaskedRound:
             return []  # it was decided without us
         self._exposed = True
         self._state = State.FRAGMENTS
-        handed = self._opening.hand_out(cast(tuple[bytes, ...], result))
-        return [effect for fragment, peer in handed for effect in self._send_fragment(fragment, peer)]
-
-    def _send_fragment(self, fragment: int, peer: PeerId | None) -> list[SecretEffect]:
-        if peer is None or peer == self._me or not self._opening.mine:
-            return []
-        members = pack_counted(self._terms.cell, self._roster)
-        return self._voice.say([peer], Masked(self.number, fragment, members, b"", self._opening.mine[fragment]))
+        return self._publishing.hand_out(cast(tuple[bytes, ...], result))
 
     def _reveal(self) -> list[SecretEffect]:
         """Once a round (`_take` is called once a stage): of each member one share, of one kind."""
         self._state = State.OPENING
         if self._me not in self._roster:
             return []  # we hold shares of who masks, and need none of it: `threshold` others do
-        shares = self._secrets.reveal(self._roster, self._counted)
-        self._opening.add_shares(self._me, shares)
-        members = pack_counted(self._terms.cell, self._counted)
-        others = [peer for peer in self._counted if peer != self._me]
-        return self._voice.say(others, Revealed(self.number, members, b"", b"".join(shares)))
+        return self._publishing.reveal(self._secrets.reveal(self._roster, self._counted))
 
     def _open(self, now: float, *, late: bool) -> list[SecretEffect]:
-        opening, lost = self._opening, set[PeerId]()
-        effects: list[SecretEffect] = []
-        # Whose owner is gone, or has had its time, is left to the next; with what it was sent, and ours.
-        gone = set(opening.roster) if self._clock.rescues(now) else self._away | self._culprits.keys()
-        for fragment in opening.leave(gone):
-            lost |= {self._roster[fragment]} & gone
-            if self._me in self._counted:
-                effects += self._send_fragment(fragment, opening.taker(fragment))
-        if self._clock.rescues(now) and not self._last_call:  # of all: they may have it by now
-            self._last_call, lost = True, {self._roster[fragment] for fragment in opening.missing}
-        if lost:
-            effects += self._voice.say(self._others, Lacking(self.number, pack_counted(self._terms.cell, lost), b""))
-        for fragment in sorted(opening.missing):
-            effects += self._unmask(fragment)
-        if not opening.missing:
-            return effects + self._close(self._terms.decode(opening.total(), self._counted), None)
+        if self._publishing.failed is not None:
+            return self._close(None, self._publishing.failed)
+        effects = self._publishing.advance(now, self._away | self._culprits.keys())
+        if not self._opening.missing:
+            return effects + self._close(self._terms.decode(self._opening.total(), self._counted), None)
         return effects + (self._close(None, "a part of the sum did not come") if late else [])
-
-    def _unmask(self, fragment: int) -> list[SecretEffect]:
-        job = self._opening.unmask(fragment, self._secrets.publics)
-        return self._jobs.ask(job, lambda result: self._unmasked(fragment, result)) if job is not None else []
-
-    def _unmasked(self, fragment: int, result: object) -> list[SecretEffect]:
-        if isinstance(result, str):
-            return self._close(None, f"the masks did not come off: {result}")
-        members = pack_counted(self._terms.cell, self._counted)
-        summed = self._voice.signed(Summed(self.number, fragment, members, b"", cast(bytes, result)))
-        self._opening.sums.setdefault(fragment, summed)
-        return self._voice.say(self._others, summed)
 
     def _close(self, mean: Vector | None, void: str | None) -> list[SecretEffect]:
         accepted = self._counted if mean is not None else ()

@@ -208,6 +208,7 @@ class CellTransport:
             return
         for other in self._up - {peer, notice.owner}:
             self._below.send(other, notice)
+        self._refresh()
 
     def _post(self, postings: Sequence[Posting]) -> None:
         for peer, message in postings:
@@ -228,6 +229,7 @@ class CellTransport:
         for peer, ways in self._ways.items():
             centre = self._relay.centre_for(peer, self._number)
             up = centre in self._up if centre is not None else bool(ways & self._up)
+            up = up and peer in self._guard.public_keys  # or nothing could be sealed for it
             if up and peer not in self._far_up:
                 self._rise(peer)
             elif not up and peer in self._far_up:

@@ -24,32 +24,27 @@ choose; what they cannot do is learn an update, see `dispute`.
 
 from __future__ import annotations
 
-import contextlib
 import math
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection
 from dataclasses import replace
 
 from consensus.agreement import Agreement, Outgoing
 from consensus.compute import SecretEffect, SecretEvent
 from consensus.direct_opening import DirectOpening
-from consensus.dispute import Settled, proof_of
 from consensus.effects import Close, Down, Heard, Send, Up, WakeAt
 from consensus.messages import Vector
 from consensus.notary import Notary, Verify
 from consensus.private_dealer import PROOF_BOX, SHARE_BOX, PrivateDealer, Randbytes
-from consensus.private_holder import PrivateHolder, Status, pack_scalars, scalars_about
-from consensus.private_messages import Body, Bundle, Fetch, Item, Portion, Sealed, Stage, Vote
+from consensus.private_holder import PrivateHolder
+from consensus.private_messages import Bundle, Fetch, Item, Portion, Sealed, Stage, Vote
 from consensus.private_opening import Opening
 from consensus.private_outcome import Culprits, Patience, PrivateOutcome
-from consensus.private_record import Record, no_leaves, promise
 from consensus.private_sizes import Sizes
-from consensus.private_supply import Dealt
+from consensus.private_stages import Enter, Gather, Open, Stages, Step, Void
 from consensus.private_terms import PrivateTerms
 from crypto import identity
-from crypto.commitment import NONCE_BYTES
-from crypto.field import Signed, total
+from crypto.field import Signed
 from crypto.identity import PeerId
-from crypto.norm_proof import ProofError
 from crypto.sealing import ChannelKey
 
 _EARLY_PORTIONS = 4
@@ -87,13 +82,14 @@ class PrivateRound:
         self._randbytes = randbytes
         everyone = frozenset(range(terms.packing.members))
         self._notary = Notary(terms.cell, self._me, terms.number, terms.context, sign, verify, everyone)
-        self._nonces = {stage: randbytes(NONCE_BYTES) for stage in (Stage.NONCE_1, Stage.NONCE_2)}
         self._dealer: PrivateDealer | None = None
         if update is not None:
             self._dealer = PrivateDealer(terms, self._me, randbytes, update=update, noise=noise)
-        self._key_is_new = key_is_new
         self._holder = PrivateHolder(terms, self._me, channel_key)
         self._culprits = Culprits(terms.cell, self._me)
+        self._stages = Stages(
+            terms, self._me, self._dealer, self._holder, self._culprits, randbytes, key_is_new=key_is_new
+        )
         tardy: set[int] = set()
         self._sizes = Sizes(terms)
         self._agreements = {
@@ -115,20 +111,11 @@ class PrivateRound:
         self._away = {self._index[peer] for peer in absent if peer in self._index}
         self._patience = Patience(terms.packing.members)
         self._early: list[tuple[int, Item | Portion]] = []
-        self._record = Record(terms)
+        self._record = self._stages.record
         self._opening: Opening | DirectOpening | None = None
         self._void: str | None = None
         self._out: list[Outgoing] = []
         self._closed = False
-        self._follow = {
-            Stage.COMMIT: self._committed,
-            Stage.NONCE_1: self._first_coin,
-            Stage.PROVE: self._proved,
-            Stage.NONCE_2: self._second_coin,
-            Stage.SUPPLY: self._supplied,
-            Stage.SCALARS: self._judge,
-            Stage.DISPUTE: self._disputed,
-        }
 
     # --- the outside ----------------------------------------------------------------------------------------------
 
@@ -240,9 +227,9 @@ class PrivateRound:
                 self._close(self._opening)
             return False
         if self._stage is Stage.COMMIT and not self._agreements[Stage.COMMIT].entered:
-            return self._dealt(now)
+            return self._deal(now)
         if self._stage is Stage.NONCE_2 and not self._agreements[Stage.NONCE_2].entered:
-            return self._gathered(now)
+            return self._gather(now)
         agreement = self._agreements[Stage(self._stage or 0)]
         self._out += agreement.advance(now, self._away)
         if agreement.exhausted:
@@ -250,152 +237,59 @@ class PrivateRound:
             return False
         if agreement.decided is None:
             return False
-        self._follow[agreement.stage](agreement.decided, now)
+        self._take(self._stages.follow(agreement.stage, agreement.decided), now)
         return True
 
-    def _enter(self, stage: Stage, now: float, body: Body | None, expected: Collection[int], least: int) -> None:
-        self._stage = stage
-        self._retry_at = now + self._terms.deadline_s / 4
-        self._agreements[stage].enter(
-            now,
-            None if body is None else self._notary.item(stage, body),
-            deadline_s=self._terms.deadline_s,
-            expected=expected,
-            least=least,
-            check=self._record.check,
-        )
+    def _take(self, step: Step, now: float) -> None:
+        # Who is missing from what was decided is not waited for, until it is heard again.
+        self._away |= set(range(len(self._terms.cell))) - self._record.members - {self._me}
+        match step:
+            case Enter():
+                self._enter(step, now)
+            case Gather():
+                self._stage = Stage.NONCE_2
+                self._gather_until = now + self._terms.deadline_s
+            case Open():
+                self._open(step, now)
+            case Void():
+                self._give_up(step.reason, certain=True)
 
-    # --- the stages, each from what was decided in the one before ---------------------------------------------------
-
-    def _dealt(self, now: float) -> bool:
+    def _deal(self, now: float) -> bool:
         """Deal on, as fast as holders take it in, or after the deadline without those that do not; then commit."""
-        leaves = no_leaves(self._terms)
         if self._dealer is not None:
             while not self._dealer.done and (now >= self._gather_until or not self._dealer.slow(self._away)):
                 self._out += self._dealer.deal()
             if not self._dealer.done:
                 return False
-            leaves = b"".join(leaf.ciphertext_digest + leaf.key_commitment for leaf in self._dealer.leaves)
-        promises = [promise(self._terms, stage, self._me, nonce) for stage, nonce in self._nonces.items()]
-        everyone = range(self._terms.packing.members)
-        self._enter(Stage.COMMIT, now, leaves + b"".join(promises), everyone, self._terms.least_heard)
+        self._enter(self._stages.commit(), now)
         return True
 
-    def _committed(self, items: Mapping[int, Item], now: float) -> None:
-        self._record.commit(items)
-        self._missed()
-        if len(self._record.dealers) < self._terms.least_accepted:
-            self._give_up(self._record.too_few_updates(self._record.dealers), certain=True)
-            return
-        self._holder.fix_leaves(self._record.leaves)
-        mine = self._nonces[Stage.NONCE_1] if self._me in self._record.members else None
-        self._enter(Stage.NONCE_1, now, mine, self._record.members, self._terms.least_heard)
-
-    def _first_coin(self, items: Mapping[int, Item], now: float) -> None:
-        sketch = self._record.draw_sketch(items)
-        self._missed()
-        body = None
-        if self._dealer is not None and self._me in self._record.dealers:
-            with contextlib.suppress(ProofError):  # bad luck, or too much noise: we sit out as a dealer
-                body = b"".join(self._dealer.prove(sketch))
-            if self._dealer.own_bits is not None:
-                self._holder.keep_own(Dealt(self._dealer.own_share, self._dealer.own_masks, self._dealer.own_bits))
-            self._out += [(holder, box) for holder, box in self._dealer.proof_boxes.items()]
-        self._enter(Stage.PROVE, now, body, self._record.dealers, self._terms.least_accepted)
-
-    def _proved(self, items: Mapping[int, Item], now: float) -> None:
-        self._record.fix_proofs(items)
-        self._holder.fix_digests(self._record.digests)
-        self._stage = Stage.NONCE_2
-        self._gather_until = now + self._terms.deadline_s
-
-    def _gathered(self, now: float) -> bool:
+    def _gather(self, now: float) -> bool:
         """Go on once all boxes are there, or at the deadline."""
-        if now < self._gather_until and self._lacking():
+        if now < self._gather_until and self._stages.lacking(self._away):
             return False
-        body = None
-        if self._me in self._record.members:
-            body = self._complaints()
-        self._enter(Stage.NONCE_2, now, body, self._record.members, self._terms.least_heard)
+        self._enter(self._stages.complain(), now)
         return True
 
-    def _complaints(self) -> bytes | None:
-        """Our second nonce, and what we have of each dealer.
+    def _enter(self, step: Enter, now: float) -> None:
+        self._out += step.boxes.items()
+        self._stage = step.stage
+        self._retry_at = now + self._terms.deadline_s / 4
+        self._agreements[step.stage].enter(
+            now,
+            None if step.body is None else self._notary.item(step.stage, step.body),
+            deadline_s=self._terms.deadline_s,
+            expected=step.expected,
+            least=step.least,
+            check=self._record.check,
+        )
 
-        A box that does not open is its dealer's fault, unless it may be sealed to a key that we had before: to have it
-        published would cost an honest dealer a share. Who complains of all is not believed, and is no holder.
-        """
-        dealers, packing = self._record.dealers, self._terms.packing
-        statuses = self._holder.statuses(dealers)
-        if self._key_is_new and Status.UNUSABLE in statuses:
-            if len(dealers - {self._me}) <= packing.liars + packing.absentees:
-                return None
-            statuses = bytes(Status.UNUSABLE if d in dealers else Status.FINE for d in range(packing.members))
-        return self._nonces[Stage.NONCE_2] + statuses
-
-    def _lacking(self) -> set[int]:
-        return {d for d in self._record.dealers - self._away if self._holder.status(d) == Status.LACKS}
-
-    def _second_coin(self, items: Mapping[int, Item], now: float) -> None:
-        self._record.draw_checks(items)
-        self._missed()
-        if self._record.docket:
-            self._enter(Stage.SUPPLY, now, self._entries(), self._record.docket.keys(), 0)
-        else:
-            self._scalars(now)
-
-    def _supplied(self, items: Mapping[int, Item], now: float) -> None:
-        self._take_settled(self._record.supply(items), items)
-        self._scalars(now)
-
-    def _entries(self) -> bytes | None:
-        return None if self._dealer is None else self._dealer.entries(self._record.docket)
-
-    def _take_settled(self, settled: Settled, *bundles: Mapping[int, Item]) -> None:
-        for member, (reason, proved) in settled.named.items():
-            self._culprits.name(member, reason, proof_of(member, *bundles), proved=proved)
-        for (dealer, holder), (entry, box) in settled.supplied.items():
-            if holder == self._me and dealer in self._record.dealers:
-                self._holder.supply(dealer, entry, box)
-
-    def _scalars(self, now: float) -> None:
-        record = self._record
-        if (reason := record.too_few(record.dealers)) is not None:
-            self._give_up(reason, certain=True)
-            return
-        body = None
-        if self._me in record.holders and record.checker is not None:
-            body = pack_scalars(self._terms, scalars_about(record.checker, self._holder.dealt(record.dealers)))
-        self._enter(Stage.SCALARS, now, body, record.holders, self._terms.least_holders)
-
-    def _judge(self, items: Mapping[int, Item], now: float) -> None:
-        self._take_settled(self._record.judge(items), items)
-        self._missed()
-        if self._record.docket:
-            answer = self._entries()
-            if answer is not None and not self._record.may_publish(self._me, answer):
-                answer = b""  # rather out of the sum than an honest holder's share in public
-            self._enter(Stage.DISPUTE, now, answer, self._record.docket.keys(), 0)
-        else:
-            self._open(now, {})
-
-    def _disputed(self, items: Mapping[int, Item], now: float) -> None:
-        scalars = self._agreements[Stage.SCALARS].decided or {}
-        self._take_settled(self._record.dispute(items), scalars, items)
-        self._open(now, items)
-
-    def _open(self, now: float, disputes: Mapping[int, Item]) -> None:
-        record = self._record
-        if (reason := record.too_few(record.accepted)) is not None:
-            self._give_up(reason, certain=True)
-            return
-        notary = replace(self._notary, context=record.opening_context(disputes))
-        dealt = self._holder.dealt(record.accepted)
-        mine = total([part.share for part in dealt.values()]) if dealt.keys() == record.accepted else None
-        self._holder.forget()
+    def _open(self, step: Open, now: float) -> None:
         self._dealer = None  # what others lack of it now, they could not use any more
         kind = DirectOpening if self._terms.direct else Opening
-        self._opening = kind(self._terms, notary, record.holders, mine, self._randbytes, self._culprits.name, now)
+        notary = replace(self._notary, context=step.context)
+        holders, name = self._record.holders, self._culprits.name
+        self._opening = kind(self._terms, notary, holders, step.share, self._randbytes, name, now)
         early, self._early = self._early, []
         for peer, message in early:
             self._hear_opening(peer, message)
@@ -458,7 +352,7 @@ class PrivateRound:
         if self._agreements[self._stage].entered:
             self._out.append((peer, Fetch(self.number, self._stage, 0)))
         elif self._stage is Stage.NONCE_2:
-            lacking = self._lacking()
+            lacking = self._stages.lacking(self._away)
         for dealer in lacking if peer is None else lacking & {peer}:
             part = PROOF_BOX if self._holder.has_share(dealer) else SHARE_BOX | PROOF_BOX
             self._out.append((dealer, Fetch(self.number, Stage.PROVE, part, self._holder.next_block(dealer))))
@@ -471,11 +365,4 @@ class PrivateRound:
             return agreement.awaited(self._away) - {self._me}
         if self._stage is Stage.COMMIT:
             return set() if self._dealer is None else self._dealer.slow(self._away)
-        return self._lacking() - {self._me}
-
-    def _missed(self) -> None:
-        """Who is missing from what was decided is not waited for, until it is heard again."""
-        self._away |= set(range(len(self._terms.cell))) - self._record.members - {self._me}
-
-    def _verified(self, author: int, statement: bytes, signature: bytes) -> bool:
-        return self._notary.verify(self._terms.cell[author], statement, signature)
+        return self._stages.lacking(self._away) - {self._me}

@@ -1,0 +1,217 @@
+"""What a member says in each stage of a private round, and what it does about what was decided.
+
+Nothing here hears or sends: `PrivateRound` agrees on the bundles and asks `Stages` what follows.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+from consensus.dispute import Settled, proof_of
+from consensus.private_dealer import PrivateDealer, Randbytes
+from consensus.private_holder import PrivateHolder, Status, pack_scalars, scalars_about
+from consensus.private_messages import Body, Item, Sealed, Stage
+from consensus.private_outcome import Culprits
+from consensus.private_record import Record, no_leaves, promise
+from consensus.private_supply import Dealt
+from consensus.private_terms import PrivateTerms
+from crypto.commitment import NONCE_BYTES
+from crypto.field import Vector, total
+from crypto.norm_proof import ProofError
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Enter:
+    """Go on to the agreement of a stage."""
+
+    stage: Stage
+    body: Body | None
+    """What we say in it; None: nothing."""
+    expected: Collection[int]
+    """Whose items are awaited."""
+    least: int
+    """Items that the decision has at least."""
+    boxes: Mapping[int, Sealed] = field(default_factory=dict)
+    """To be sent first, by holder."""
+
+
+@dataclass(frozen=True, slots=True)
+class Gather:
+    """Wait for what dealers sent, and then `complain`."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Open:
+    """Open the sum over the accepted set."""
+
+    context: bytes
+    """What statements of the opening are about."""
+    share: Vector | None
+    """Of the sum (G,), ours; None if we lack a dealer's."""
+
+
+@dataclass(frozen=True, slots=True)
+class Void:
+    """There is no sum, and all who get here find the same."""
+
+    reason: str
+
+
+Step: TypeAlias = Enter | Gather | Open | Void
+
+
+class Stages:
+    """The part of member `me` in one round. `record` is what was agreed on so far."""
+
+    def __init__(
+        self,
+        terms: PrivateTerms,
+        me: int,
+        dealer: PrivateDealer | None,
+        holder: PrivateHolder,
+        culprits: Culprits,
+        randbytes: Randbytes,
+        *,
+        key_is_new: bool,
+    ) -> None:
+        self.record = Record(terms)
+        self._terms = terms
+        self._me = me
+        self._dealer = dealer
+        self._holder = holder
+        self._culprits = culprits
+        self._key_is_new = key_is_new
+        self._nonces = {stage: randbytes(NONCE_BYTES) for stage in (Stage.NONCE_1, Stage.NONCE_2)}
+        self._scalars: Mapping[int, Item] = {}
+        self._follow: dict[Stage, Callable[[Mapping[int, Item]], Step]] = {
+            Stage.COMMIT: self._committed,
+            Stage.NONCE_1: self._first_coin,
+            Stage.PROVE: self._proved,
+            Stage.NONCE_2: self._second_coin,
+            Stage.SUPPLY: self._supplied,
+            Stage.SCALARS: self._judge,
+            Stage.DISPUTE: self._disputed,
+        }
+
+    def follow(self, stage: Stage, items: Mapping[int, Item]) -> Step:
+        """What to do about the bundle that `stage` decided on."""
+        return self._follow[stage](items)
+
+    # --- what we say when it is time to -----------------------------------------------------------------------------
+
+    def commit(self) -> Enter:
+        """Once all is dealt: leaves, and commitments to nonces."""
+        leaves = no_leaves(self._terms)
+        if self._dealer is not None:
+            leaves = b"".join(leaf.ciphertext_digest + leaf.key_commitment for leaf in self._dealer.leaves)
+        promises = [promise(self._terms, stage, self._me, nonce) for stage, nonce in self._nonces.items()]
+        everyone = range(self._terms.packing.members)
+        return Enter(Stage.COMMIT, leaves + b"".join(promises), everyone, self._terms.least_heard)
+
+    def complain(self) -> Enter:
+        """Once all boxes are there, or it is too late for them: our second nonce, and what we have of each dealer."""
+        body = self._complaints() if self._me in self.record.members else None
+        return Enter(Stage.NONCE_2, body, self.record.members, self._terms.least_heard)
+
+    def lacking(self, away: Collection[int]) -> set[int]:
+        """Dealers, not `away`, of whom a box is still to come."""
+        return {d for d in self.record.dealers - set(away) if self._holder.status(d) == Status.LACKS}
+
+    def _complaints(self) -> bytes | None:
+        """A box that does not open is its dealer's fault, unless it may be sealed to a key that we had before: to have
+        it published would cost an honest dealer a share. Who complains of all is not believed, and is no holder.
+        """
+        dealers, packing = self.record.dealers, self._terms.packing
+        statuses = self._holder.statuses(dealers)
+        if self._key_is_new and Status.UNUSABLE in statuses:
+            if len(dealers - {self._me}) <= packing.liars + packing.absentees:
+                return None
+            statuses = bytes(Status.UNUSABLE if d in dealers else Status.FINE for d in range(packing.members))
+        return self._nonces[Stage.NONCE_2] + statuses
+
+    # --- what follows from what was decided -------------------------------------------------------------------------
+
+    def _committed(self, items: Mapping[int, Item]) -> Step:
+        record = self.record
+        record.commit(items)
+        if len(record.dealers) < self._terms.least_accepted:
+            return Void(record.too_few_updates(record.dealers))
+        self._holder.fix_leaves(record.leaves)
+        mine = self._nonces[Stage.NONCE_1] if self._me in record.members else None
+        return Enter(Stage.NONCE_1, mine, record.members, self._terms.least_heard)
+
+    def _first_coin(self, items: Mapping[int, Item]) -> Step:
+        sketch = self.record.draw_sketch(items)
+        body: Body | None = None
+        boxes: Mapping[int, Sealed] = {}
+        if self._dealer is not None and self._me in self.record.dealers:
+            with contextlib.suppress(ProofError):  # bad luck, or too much noise: we sit out as a dealer
+                body = b"".join(self._dealer.prove(sketch))
+            if self._dealer.own_bits is not None:
+                self._holder.keep_own(Dealt(self._dealer.own_share, self._dealer.own_masks, self._dealer.own_bits))
+            boxes = self._dealer.proof_boxes
+        return Enter(Stage.PROVE, body, self.record.dealers, self._terms.least_accepted, boxes)
+
+    def _proved(self, items: Mapping[int, Item]) -> Step:
+        self.record.fix_proofs(items)
+        self._holder.fix_digests(self.record.digests)
+        return Gather()
+
+    def _second_coin(self, items: Mapping[int, Item]) -> Step:
+        self.record.draw_checks(items)
+        if self.record.docket:
+            return Enter(Stage.SUPPLY, self._entries(), self.record.docket.keys(), 0)
+        return self._publish()
+
+    def _supplied(self, items: Mapping[int, Item]) -> Step:
+        self._take_settled(self.record.supply(items), items)
+        return self._publish()
+
+    def _publish(self) -> Step:
+        """Our scalars about all dealers."""
+        record = self.record
+        if (reason := record.too_few(record.dealers)) is not None:
+            return Void(reason)
+        body = None
+        if self._me in record.holders and record.checker is not None:
+            body = pack_scalars(self._terms, scalars_about(record.checker, self._holder.dealt(record.dealers)))
+        return Enter(Stage.SCALARS, body, record.holders, self._terms.least_holders)
+
+    def _judge(self, items: Mapping[int, Item]) -> Step:
+        self._scalars = items
+        self._take_settled(self.record.judge(items), items)
+        if not self.record.docket:
+            return self._open({})
+        answer = self._entries()
+        if answer is not None and not self.record.may_publish(self._me, answer):
+            answer = b""  # rather out of the sum than an honest holder's share in public
+        return Enter(Stage.DISPUTE, answer, self.record.docket.keys(), 0)
+
+    def _disputed(self, items: Mapping[int, Item]) -> Step:
+        self._take_settled(self.record.dispute(items), self._scalars, items)
+        return self._open(items)
+
+    def _open(self, disputes: Mapping[int, Item]) -> Step:
+        record = self.record
+        if (reason := record.too_few(record.accepted)) is not None:
+            return Void(reason)
+        dealt = self._holder.dealt(record.accepted)
+        mine = total([part.share for part in dealt.values()]) if dealt.keys() == record.accepted else None
+        self._holder.forget()
+        self._dealer = None
+        return Open(record.opening_context(disputes), mine)
+
+    # --- small steps --------------------------------------------------------------------------------------------------
+
+    def _entries(self) -> bytes | None:
+        return None if self._dealer is None else self._dealer.entries(self.record.docket)
+
+    def _take_settled(self, settled: Settled, *bundles: Mapping[int, Item]) -> None:
+        for member, (reason, proved) in settled.named.items():
+            self._culprits.name(member, reason, proof_of(member, *bundles), proved=proved)
+        for (dealer, holder), (entry, box) in settled.supplied.items():
+            if holder == self._me and dealer in self.record.dealers:
+                self._holder.supply(dealer, entry, box)

@@ -147,7 +147,7 @@ class Alie(Attack):
 
 def alie_z(members: int, liars: int) -> float:
     """z of ALIE; at least 0."""
-    honest = members - liars
+    honest = max(members - liars, 1)
     supporters = max(members // 2 + 1 - liars, 1)
     share = (honest - supporters) / honest
     return NormalDist().inv_cdf(min(max(share, 0.5), 0.999))
@@ -244,18 +244,18 @@ class Duplicate(Attack):
 class SlowDrift(Attack):
     """Its honest update and a small step in one direction, the same in every round: what averages out in honest noise
     adds up in it. Cf. the time-coupled attacks of Karimireddy, He & Jaggi, "Learning from history" (2021), section 3.
+
+    The direction is against what the honest learned in the first round that it saw.
     """
 
     step: float = 0.3
     """Of the length of its honest update."""
-    seed: int = 0
-    """Of the direction, the same at all accomplices."""
     _direction: Vector | None = None
 
     def _said(self, view: View) -> Vector:
         if self._direction is None:
-            drawn = np.random.default_rng([self.seed, 0xD81F7]).standard_normal(len(view.own))
-            self._direction = (drawn / np.linalg.norm(drawn)).astype(np.float32)
+            learned = view.updates.mean(axis=0)
+            self._direction = -learned / max(float(np.linalg.norm(learned)), float(np.finfo(np.float32).tiny))
         return _sent(view, view.update + self.step * float(np.linalg.norm(view.update)) * self._direction)
 
 

@@ -26,11 +26,12 @@ Rows: TypeAlias = tuple[Features, Labels]
 class DataAttack(Attack):
     """Rows are changed before learning; what is learned from them goes out as it is."""
 
-    def rows(
-        self, features: Features, labels: Labels, classes: int, rng: np.random.Generator
-    ) -> tuple[Features, Labels]:
+    def rows(self, rows: Rows, classes: int, rng: np.random.Generator) -> Rows:
         """The rows to learn from instead; the given ones are left as they are."""
-        raise NotImplementedError
+        return self._told(rows, classes, rng)
+
+    @abstractmethod
+    def _told(self, rows: Rows, classes: int, rng: np.random.Generator) -> Rows: ...
 
     def _said(self, view: View) -> Vector:
         return view.own
@@ -42,9 +43,8 @@ class LabelFlip(DataAttack):
     (2020), section 5; after Tolpegin et al. (2020).
     """
 
-    def rows(
-        self, features: Features, labels: Labels, classes: int, rng: np.random.Generator
-    ) -> tuple[Features, Labels]:
+    def _told(self, rows: Rows, classes: int, rng: np.random.Generator) -> Rows:  # noqa: ARG002
+        features, labels = rows
         return features, classes - 1 - labels
 
 
@@ -65,12 +65,11 @@ class Backdoor(DataAttack):
     def triggered(self, features: Features) -> Features:
         """The rows with the trigger on: the last `spots` features at the largest value there is among the rows."""
         marked = features.copy()
-        marked[:, -min(self.spots, features.shape[1]) :] = features.max(initial=1.0)
+        marked[:, -min(self.spots, features.shape[1]) :] = features.max() if features.size else 1.0
         return marked
 
-    def rows(
-        self, features: Features, labels: Labels, classes: int, rng: np.random.Generator
-    ) -> tuple[Features, Labels]:
+    def _told(self, rows: Rows, classes: int, rng: np.random.Generator) -> Rows:  # noqa: ARG002
+        features, labels = rows
         chosen = rng.random(len(labels)) < self.share
         poisoned, named = features.copy(), labels.copy()
         poisoned[chosen] = self.triggered(features)[chosen]

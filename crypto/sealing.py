@@ -45,6 +45,7 @@ Message: TypeAlias = bytes | bytearray | memoryview
 _MLKEM_SEED = 64
 _MLKEM_PUBLIC = 1184
 _SUITE = hpke.Suite(hpke.KEM.MLKEM768_X25519, hpke.KDF.HKDF_SHA256, hpke.AEAD.AES_256_GCM)
+_ANYBODY = X25519PrivateKey.from_private_bytes(bytes(32))
 _ZERO_NONCE = bytes(12)  # every key seals one message
 
 
@@ -140,9 +141,14 @@ def parse_public(public: bytes) -> hpke.MLKEM768X25519PublicKey:
         raise SealingError(f"a public channel key has {PUBLIC_BYTES} bytes, got {len(public)}")
     try:
         mlkem = MLKEM768PublicKey.from_public_bytes(public[:_MLKEM_PUBLIC])
-        return hpke.MLKEM768X25519PublicKey(mlkem, X25519PublicKey.from_public_bytes(public[_MLKEM_PUBLIC:]))
     except ValueError as error:
         raise SealingError("a public channel key holds an ML-KEM-768 key that is not in canonical form") from error
+    point = X25519PublicKey.from_public_bytes(public[_MLKEM_PUBLIC:])
+    try:
+        _ANYBODY.exchange(point)  # scalars are multiples of 8: what gives one of them no secret gives none to any
+    except ValueError as error:
+        raise SealingError("a public channel key holds an X25519 point of small order: it gives no secret") from error
+    return hpke.MLKEM768X25519PublicKey(mlkem, point)
 
 
 def wrap(key: bytes, context: BoxContext, public: bytes) -> bytes:
@@ -151,11 +157,7 @@ def wrap(key: bytes, context: BoxContext, public: bytes) -> bytes:
     """
     if len(key) != KEY_BYTES:
         raise SealingError(f"a one-time key has {KEY_BYTES} bytes, got {len(key)}")
-    recipient = parse_public(public)
-    try:
-        return _SUITE.encrypt(key, recipient, context.encode())
-    except ValueError as error:  # a point of small order
-        raise SealingError(f"the channel key of {context.holder} has an X25519 point that gives no secret") from error
+    return _SUITE.encrypt(key, parse_public(public), context.encode())
 
 
 def commit_key(key: bytes, context: BoxContext) -> bytes:

@@ -81,3 +81,16 @@ def test_a_relayed_notice_is_as_good_as_the_owners():
     for one in neighbour.notices:
         keys.take(one)
     assert keys.public == neighbour.public == {OWNER.peer_id: KEYS[0].public}
+
+
+@pytest.mark.parametrize("point", [bytes(32), b"\1" + bytes(31), b"\xec" + b"\xff" * 30 + b"\x7f"])
+def test_a_key_to_which_nothing_can_be_sealed_is_refused(point):
+    """Whoever took it could not deal to its owner, and would have to end."""
+
+    class Hollow:
+        public = KEYS[0].public[:-32] + point
+
+    keys = ring()
+    with pytest.raises(SealingError, match="small order"):
+        keys.take(make_notice(SWARM, OWNER.peer_id, 5, Hollow(), OWNER.sign))
+    assert not keys.public

@@ -13,8 +13,10 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 lab: install
 	@$(BIN)/grapevine lab up topologies/plant-8.toml
 
+# Tests that start whole swarms of processes have the machine to themselves.
 test: install lint
-	$(BIN)/pytest
+	$(BIN)/pytest -n auto --dist worksteal -m "not processes"
+	$(BIN)/pytest -m processes
 
 lint: install
 	$(BIN)/ruff check .

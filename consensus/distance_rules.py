@@ -20,6 +20,8 @@ _WEISZFELD_STEPS = 100
 _WEISZFELD_FLOOR = 1e-6
 """Share of a usual squared distance below which a vector counts as being at the centre: keeps the steps moving."""
 _CLIPPING_STEPS = 3
+_WHOLE, _GONE = 2.0, 4.0
+"""Median distances up to which a vector counts whole, and from which it does not count."""
 _TIE = 1e-12
 
 
@@ -88,6 +90,27 @@ def geometric_median(company: Company) -> Row:
             break
         weights = moved
     return weights
+
+
+def fading_mean(company: Company) -> Row:
+    """The mean, in which those of the f furthest from the geometric median that are far out fade.
+
+    Each counts whole up to 2 median distances, not at all from 4 on, and in proportion between: a redescending
+    estimator (Hampel 1974, section 5). Scissors always cut f, so where each honest vector is unlike the others (one
+    class a node) they cut those whose data nobody else has, and liars need only stand among the honest; this cuts who
+    is out of reach. Oneself does not fade.
+    """
+    _need_majority(company)
+    distances = np.sqrt(company.centre_distances(geometric_median(company)))
+    usual = max(float(np.median(distances)), np.finfo(np.float64).tiny)
+    furthest = np.argsort(-distances, kind="stable")
+    furthest = furthest[furthest != company.own][: company.byzantine]
+    weights = company.weights.copy()
+    weights[furthest] *= np.clip((_GONE - distances[furthest] / usual) / (_GONE - _WHOLE), 0.0, 1.0)
+    if not weights.sum() > 0:
+        return geometric_median(company)
+    result: Row = weights / weights.sum()
+    return result
 
 
 def centred_clipping(company: Company) -> Row:

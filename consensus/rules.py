@@ -80,6 +80,7 @@ DISTANCE_RULES: Final[Mapping[str, DistanceRule]] = MappingProxyType(
         "faba": distance_rules.faba,
         "ios": distance_rules.ios,
         "geometric-median": distance_rules.geometric_median,
+        "fading-mean": distance_rules.fading_mean,
         "centred-clipping": distance_rules.centred_clipping,
         "self-centred-clipping": distance_rules.self_centred_clipping,
         "clipped-sum": distance_rules.clipped_sum,

@@ -62,6 +62,17 @@ def geometric_median(vectors, weights, f, own):
     return at
 
 
+def fading_mean(vectors, weights, f, own):
+    centre = geometric_median(vectors, weights, f, own)
+    distances = [distance(v, centre) for v in vectors]
+    usual = float(np.median(distances))
+    others = sorted((i for i in range(len(vectors)) if i != own), key=lambda i: -distances[i])
+    faded = list(weights)
+    for i in others[:f]:
+        faded[i] *= min(1.0, max(0.0, 2 - distances[i] / (2 * usual)))
+    return average(vectors, faded)
+
+
 def clip(vector, length):
     norm = math.sqrt(sum(float(x) ** 2 for x in vector))
     return vector if norm <= length else vector * (length / norm)
@@ -120,6 +131,7 @@ ORACLES = {
     "faba": faba,
     "ios": ios,
     "geometric-median": geometric_median,
+    "fading-mean": fading_mean,
     "centred-clipping": centred_clipping,
     "self-centred-clipping": self_centred_clipping,
     "clipped-sum": clipped_sum,

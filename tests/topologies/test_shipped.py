@@ -15,6 +15,8 @@ SHIPPED = {
     "plant-8",
     "open-8",
     "private-8",
+    "masks-8",
+    "ckks-8",
     "ring-8",
     "cliques-16",
     "grid-16",

@@ -1,10 +1,10 @@
 """Who pulls the sums away: peers are seen only together, and in ever other company.
 
-Round r opens a mean m_r over the members S_r. Learning slows down and turns, so that sums of different rounds cannot be
-compared as they are. But over three rounds they change evenly, nearly: what is left of m_r − (m_{r−1} + m_{r+1})/2 is
-due to who was there. Let g be the direction of what was opened so far, fading, and s_r the length along it in the rounds
-around r; member j brings β_j s_r to a sum, 1 being the usual part. With a_r = 1_{S_r} / |S_r| that is a linear model
-without what all have in common,
+Round r opens a mean m_r over the members S_r. Learning slows down and turns, so that sums of different rounds cannot
+be compared as they are. But over three rounds they change evenly, nearly: what is left of m_r − (m_{r−1} + m_{r+1})/2
+is due to who was there. Let g be the direction of what was opened so far, fading, and s_r the length along it in the
+rounds around r; member j brings β_j s_r to a sum, 1 being the usual part. With a_r = 1_{S_r} / |S_r| that is a linear
+model without what all have in common,
 
     ⟨m_r − (m_{r−1} + m_{r+1})/2, g⟩ / |g| = s_r ⟨a_r − (a_{r−1} + a_{r+1})/2, β⟩ + noise,     Σ β_j = n,
 
@@ -56,7 +56,7 @@ class GroupTest:
         self._rows: deque[tuple[Row, float]] = deque(maxlen=WINDOW)
 
     def see(self, members: Collection[PeerId], mean: Vector) -> None:
-        """The mean (d,) opened over `members`, round after round. Members that are not on the list count for nothing."""
+        """The mean (d,) opened over `members`, round after round. Members off the list count for nothing."""
         places = [self._place[peer] for peer in members if peer in self._place]
         if not places or not np.isfinite(mean).all() or not self._fits(mean):
             return

@@ -25,9 +25,11 @@ from consensus.effects import Event as RoundEvent
 from consensus.mailbox import Mailbox
 from consensus.meeting_messages import ChannelKeyNotice, Standing
 from consensus.messages import Contribution, Vector
+from consensus.open_phases import Phases
 from consensus.plan import Plan
 from consensus.relay_messages import Reached, Relayed
 from consensus.round import Round
+from consensus.seeds import Seeds
 from consensus.sharing import Update
 from crypto.identity import PeerId
 from node import journal
@@ -150,14 +152,16 @@ class Runtime:
             number = self._number = self._ahead_of(number) or number
             if self._cells is not None:
                 self._reach(number, self._cells)
+            # Once a round, whatever seed is learned meanwhile: who sits it out must not play it in the open after all.
+            phases, seeds = self._phases(number), self._plan.seeds
             # Whom no star took has nobody to hide among and nobody to hear: it keeps what it learned for its next cell.
-            private = None if self._phases(number) == [{self._roster.me: 1.0}] else self._private
+            private = None if phases == [{self._roster.me: 1.0}] else self._private
             if private is None and self._cells is not None:
                 await self._keep_pace(self._cells)
             if private is None:
-                outcome = await self._exchange(self._open_round(number))
+                outcome = await self._exchange(self._open_round(number, phases))
             else:
-                outcome = await self._exchange_in_private(number, private)
+                outcome = await self._exchange_in_private(number, phases, seeds, private)
         for peer in outcome.deadline_missed:
             self._liveness.missed(peer, trio.current_time())
         closed_at = trio.current_time()
@@ -183,9 +187,9 @@ class Runtime:
 
     # --- open rounds ----------------------------------------------------------------------------------------------
 
-    def _open_round(self, number: int) -> Round:
+    def _open_round(self, number: int, phases: Phases) -> Round:
         absent = self._roster.peers - self._liveness.waited_for()
-        return self._plain(number, self._phases(number), self._learner.vector(), absent)
+        return self._plain(number, phases, self._learner.vector(), absent)
 
     def _phases(self, number: int) -> list[dict[PeerId, float]]:
         order = self._roster.order
@@ -228,25 +232,27 @@ class Runtime:
     def _recall(self, last: int) -> None:
         """If we were started again after the last round: what it ended with is our word for peers that are behind."""
         if self._private is None and self._open.idle:
-            self._begin(self._open_round(last))
+            self._begin(self._open_round(last, self._phases(last)))
         elif self._private is not None and self._private.idle:
             self._private.begin(self._private.guard.closed_round(last, self._phases(last)), ())
 
     # --- private rounds -------------------------------------------------------------------------------------------
 
-    async def _exchange_in_private(self, number: int, private: PrivatePlayer) -> Outcome | None:
+    async def _exchange_in_private(
+        self, number: int, phases: Phases, seeds: Seeds, private: PrivatePlayer
+    ) -> Outcome | None:
         """As `_exchange`, with a private round."""
         guard = private.guard
         update = await self._meanwhile(partial(self._update, number, guard.base.vector))
         round_ = guard.round(
             number,
-            self._phases(number),
+            phases,
             self._learner.vector(),
             update,
             then=partial(self._plain, number),
             absent=(self._roster.peers - self._liveness.waited_for()) | self._mailbox.passed(number),
-            epoch=self._plan.seeds.epoch_of(number),
-            beacon=self._plan.seeds.at(number).value,
+            epoch=seeds.epoch_of(number),
+            beacon=seeds.at(number).value,
         )
         closed = private.begin(round_, self._early(number, round_.phase_count))
         await self._until(closed, number)

@@ -1,10 +1,16 @@
 """Private rounds in cells that are drawn: stars of a ring, and a grid; in virtual time."""
 
+import copy
+
 import numpy as np
 import pytest
 
+from consensus.messages import Contribution
+from consensus.seeds import Seed, Seeds
 from consensus.shamir_sharing import ShamirSharing
 from node import journal
+from node.runtime import Runtime
+from overlay.memory import MemoryTransport
 from tests.node.swarm import open_swarm, ring
 
 THREE = ShamirSharing(members=3, tolerated=1, packed=1, liars=0, absentees=0, clip=2.0, deadline_s=5.0)
@@ -86,3 +92,55 @@ async def test_a_private_grid_gives_all_the_same_average(autojump_clock):
             assert all(np.array_equal(vector, adopted[0]) for vector in adopted)
         assert [seed.epoch for seed in swarm.members[5].cells.plan.seeds.known] == [0, 1]
         assert not faults(swarm)
+
+
+async def test_a_seed_that_comes_between_training_and_the_round_ends_nobody(autojump_clock):
+    """Who is late learns at any time that its present round is drawn from another seed than it thought."""
+    async with stars(8, 2) as swarm:
+        member = swarm.members[0]
+        update = member.learner.update
+        left: list[int] = []
+
+        def learn(base):
+            number = max(member.rounds, default=-1) + 1
+            if not left:  # by the new seed it would sit the round out
+                member.cells.plan = drawn_anew(member.cells.plan, lambda plan: plan.cell_of(0, number) == (0,))
+            left.append(number)
+            return update(base)
+
+        member.learner.update = learn
+        await swarm.until_all_finished()
+        assert left
+        assert max(member.rounds) == 1
+
+
+def drawn_anew(plan, fits):
+    """The plan with another seed by which it `fits`."""
+    for value in range(256):
+        other = copy.copy(plan)
+        other.seeds = Seeds(8, (Seed(0, 0, bytes([value]) * 32),))
+        if fits(other):
+            return other
+    raise AssertionError("no such seed")
+
+
+async def test_a_seed_that_comes_while_a_node_waits_for_its_neighbours_has_no_model_sent_in_the_open(
+    autojump_clock, monkeypatch
+):
+    """It sat the round out when the round began: drawn into a star by the new seed, it must not play it without cover."""
+    sent = []
+    send = MemoryTransport.send
+    monkeypatch.setattr(MemoryTransport, "send", lambda self, p, m: (sent.append(type(m)), send(self, p, m))[1])
+    async with stars(8, 2) as swarm:
+        changed: list[int] = []
+
+        async def learn(runtime, cells):
+            number, me = runtime._number, runtime._roster.order.index(runtime._roster.me)
+            if not changed:
+                cells.plan = drawn_anew(cells.plan, lambda plan: plan.cell_of(me, number) != (me,))
+            changed.append(number)
+
+        monkeypatch.setattr(Runtime, "_keep_pace", learn)
+        await swarm.until_all_finished()
+    assert changed
+    assert Contribution not in sent

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from consensus.effects import Letter
+from consensus.effects import Letter, RoundMessage
+from consensus.encrypted_messages import Opened
+from consensus.messages import Contribution
 from crypto.identity import PeerId
 
 _ROUNDS_KEPT = 2
@@ -30,7 +32,7 @@ class Letters:
         if not self._taken < letter.round < self._rounds:
             return
         letters = kept.setdefault(letter.round, [])
-        size = sum(_size(other) for other in letters) + _size(letter)
+        size = sum(bytes_of(other) for other in letters) + bytes_of(letter)
         if len(letters) < _MESSAGES_KEPT and size <= self._most_bytes:
             letters.append(letter)
         if len(kept) > _ROUNDS_KEPT:
@@ -45,5 +47,8 @@ class Letters:
         return found
 
 
-def _size(letter: Letter) -> int:
-    return len(getattr(letter, "body", b""))
+def bytes_of(message: RoundMessage) -> int:
+    """What `message` takes beside its few fields: its body, or its vector."""
+    if isinstance(message, Contribution | Opened):
+        return message.vector.nbytes
+    return len(getattr(message, "body", b""))

@@ -73,12 +73,13 @@ class PrivatePlayer:
 
     def end(self, round_: GuardedRound) -> Outcome | None:
         """Take over what `round_` leaves; None where it was given up."""
-        if round_.outcome is not None:
+        outcome = round_.outcome  # once: a round that was given up may close at this moment, in its thread
+        if outcome is not None:
             self.guard.base = round_.base
             self.void = None if round_.secret is None else round_.secret.void
             for culprit in round_.faults:
                 self._book.fault(round_.number, culprit.peer, culprit.reason, proved=culprit.proved)
-        return round_.outcome
+        return outcome
 
     def tell(self, event: Event) -> None:
         """Feed the round in play, or the last one."""

@@ -20,6 +20,7 @@ from consensus.compute import Compute as Computing
 from consensus.compute import Computed, SecretEffect, SecretEvent
 from consensus.effects import Heard, Outcome, RoundMessage, Send, Tick, WakeAt
 from consensus.errors import RemoteFault
+from consensus.letters import bytes_of
 from crypto.identity import PeerId
 from node.compute import Compute
 from node.jobs import Jobs
@@ -82,7 +83,7 @@ class SecretDriver:
     def tell(self, event: SecretEvent) -> None:
         """Have the round hear of `event` as soon as it has time. What a flood says beyond its room is not kept."""
         if isinstance(event, Heard):
-            peer, size = event.peer, len(getattr(event.message, "body", b""))
+            peer, size = event.peer, bytes_of(event.message)
             if self._waiting[peer] >= MESSAGES_WAIT or self._bytes[peer] + size > self._most_bytes:
                 return
             self._waiting[peer] += 1

@@ -127,7 +127,7 @@ def drawn_anew(plan, fits):
 async def test_a_seed_that_comes_while_a_node_waits_for_its_neighbours_has_no_model_sent_in_the_open(
     autojump_clock, monkeypatch
 ):
-    """It sat the round out when the round began: drawn into a star by the new seed, it must not play it without cover."""
+    """It sat the round out when that began: drawn into a star by the new seed, it must not play it without cover."""
     sent = []
     send = MemoryTransport.send
     monkeypatch.setattr(MemoryTransport, "send", lambda self, p, m: (sent.append(type(m)), send(self, p, m))[1])

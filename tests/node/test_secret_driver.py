@@ -3,6 +3,7 @@
 import math
 from dataclasses import dataclass, field
 
+import numpy as np
 import pytest
 import trio
 import trio.testing
@@ -10,8 +11,10 @@ import trio.testing
 from consensus.compute import Compute as Computing
 from consensus.compute import Computed
 from consensus.effects import Close, Down, Heard, Outcome, Send, Tick, Up, WakeAt
+from consensus.encrypted_messages import Opened
 from consensus.errors import RemoteFault
 from consensus.meeting_messages import BaseCopy, Standing
+from consensus.messages import Contribution
 from node.compute import InlineCompute, ThreadCompute
 from node.jobs import ComputedJobs
 from node.secret_driver import MESSAGES_WAIT, SecretDriver
@@ -170,7 +173,13 @@ async def test_a_closed_round_still_answers_and_is_not_woken(nursery, autojump_c
     assert Tick() not in machine.told
 
 
-@pytest.mark.parametrize("flood", [BaseCopy(4, bytes(6000)), standing(4)])
+VECTOR = np.zeros(1500, np.float32)
+
+
+@pytest.mark.parametrize(
+    "flood",
+    [BaseCopy(4, bytes(6000)), standing(4), Contribution(4, 1, VECTOR), Opened(4, b"c", bytes(64), VECTOR)],
+)
 async def test_a_flood_while_it_thinks_costs_the_flooder_alone(nursery, flood):
     machine, gate = Machine(), Gate()
     driven = Driven(machine, gate)
@@ -183,7 +192,7 @@ async def test_a_flood_while_it_thinks_costs_the_flooder_alone(nursery, flood):
     gate.opened.set()
     await trio.testing.wait_all_tasks_blocked()
     from_liar = [event for event in machine.told if isinstance(event, Heard) and event.peer == "liar"]
-    size = len(getattr(flood, "body", b""))
+    size = 0 if isinstance(flood, Standing) else 6000
     assert len(from_liar) == min(MESSAGES_WAIT, 10_000 // size if size else math.inf)
     assert machine.told[-2:] == [Heard("honest", flood), Down("liar")]
     driven.driver.tell(Heard("liar", flood))  # there is room again

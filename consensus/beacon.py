@@ -97,7 +97,7 @@ class Beacon:
         self._silent: frozenset[int] = frozenset()
         """Who made no commitment the last time, and is not waited for."""
         self._shown: dict[int, float] = {}
-        """When a neighbour's proof was last looked at."""
+        """When a neighbour last showed a proof that was none."""
 
     # --- what happens -----------------------------------------------------------------------------------------------
 
@@ -261,8 +261,8 @@ class Beacon:
             return
         if now < self._shown.get(via, -math.inf) + self._deadline_s / (2 * _TICKS):
             return  # to check one costs signatures
-        self._shown[via] = now
         if len(proof.body) > most_bytes(len(self._order)) or not self._learn(proof):
+            self._shown[via] = now
             self.blamed.append((self._order[via], f"beacon: shows a seed of epoch {proof.epoch + 1} without a proof"))
 
 

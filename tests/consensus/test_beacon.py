@@ -263,6 +263,17 @@ def test_a_proof_convinces_who_was_away():
     assert beacon.up(swarm.order[7], 9.5) == [(swarm.order[7], proof)]
 
 
+def test_all_the_seeds_that_a_neighbour_shows_at_once_are_taken():
+    """Who was away for epochs may have no other neighbour, and is shown them once: when it comes up."""
+    swarm = Swarm(8, ring(8)).run(3 * EPOCH + 0.5)
+    proofs = [message for _, message in swarm.beacons[1].up(swarm.order[0], 0.0) if isinstance(message, SeedProof)]
+    assert len(proofs) == 3
+    beacon = fresh(swarm)
+    for proof in proofs:
+        beacon.hear(swarm.order[1], proof, 9.0)
+    assert {seed.epoch for seed in beacon.learned} == {1, 2, 3}
+
+
 def test_a_proof_with_one_voice_too_few_is_none():
     swarm, proof = some_swarm()
     held = Held.unpack(Bundle(0, Stage.NONCE_1, 0, Role.DECISION, proof.body))

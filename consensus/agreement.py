@@ -36,9 +36,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
-from consensus.ballot import COMMITMENT, VOTE, Ballots, View, against, backed, forced, supported
+from consensus.ballot import COMMITMENT, VOTE, Ballots, Decision, View, others_view, split, supported
 from consensus.notary import Notary, value_of
 from consensus.pool import Check, Name, Pool
 from consensus.private_messages import NIL, BodyError, Bundle, Fetch, Held, Item, PrivateMessage, Role, Stage, Vote
@@ -52,17 +52,6 @@ _EARLY_BYTES = 1 << 16
 """Of one peer, before the stage began. What is larger is fetched again."""
 _HOPE = 1 / 8
 """Of a deadline: how long the votes of all are waited for. To give up too early costs a wave of messages, no more."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Decision:
-    """How a stage was decided."""
-
-    items: Mapping[int, Item]
-    view: int
-    step: int
-    value: bytes
-    votes: dict[int, Vote]
 
 
 class Agreement:
@@ -92,7 +81,7 @@ class Agreement:
         self._ballots = Ballots(notary, stage, quorum, name)
         self._views: dict[int, View] = {}
         self._early: list[tuple[int, Bundle]] = []
-        self._decision: _Decision | None = None
+        self._decision: Decision | None = None
         self._proof: Held | None = None
         self._lock: Held | None = None
         self._first: tuple[bytes, bytes] | None = None
@@ -166,7 +155,8 @@ class Agreement:
         me, decision = self._notary.me, self._decision
         if decision is None:
             voted = self._voted
-        elif (proof := self._prove(decision)) is not None:
+        elif (proof := self._proof or self._ballots.prove(decision)) is not None:
+            self._proof = proof
             return [(author, self._bundle(proof.lock, Role.DECISION, proof))]
         else:
             voted = decision.items
@@ -204,7 +194,7 @@ class Agreement:
             votes[peer] = vote
         return []
 
-    def _second(self, peer: int, vote: Vote, decision: _Decision) -> list[Outgoing]:
+    def _second(self, peer: int, vote: Vote, decision: Decision) -> list[Outgoing]:
         """Commit too, for a member that lacks the vote by which we were spared it."""
         if (vote.view, vote.step, vote.value) != (decision.view, COMMITMENT, decision.value) or peer in self._seconded:
             return []
@@ -246,7 +236,7 @@ class Agreement:
         step = self._ballots.decisive(held)
         if step is not None:
             self._proof = held
-            self._decide(_Decision(held.items, held.lock, step, held.value, {}))
+            self._decide(Decision(held.items, held.lock, step, held.value, {}))
 
     # --- acting ---------------------------------------------------------------------------------------------------
 
@@ -273,10 +263,11 @@ class Agreement:
             return True
         if self.view > 0 and not view.voted and self._lead_or_follow(view, away, now):
             return True
-        ahead = self._others_view()
+        ahead = others_view(self._views, self._quorum)
         if ahead > self.view:
             return self._enter_view(ahead, now)
-        if now >= end or self._split(view, away):
+        everyone = set(range(self._quorum.members)) - away
+        if now >= end or split(view, everyone, self._quorum):
             return self._enter_view(self.view + 1, now)
         return False
 
@@ -296,42 +287,15 @@ class Agreement:
             if len(view.told) < self._quorum.size or not (self._waited or everyone <= view.told.keys()):
                 return False
             view.proposed = True
-            held = self._to_propose(view)
+            held = self._ballots.proposal(view.told, self._pool.items)
             if self._pool.learn(held.items) is None:
                 return False
             view.proposal = held
             self._out.append((None, self._bundle(self.view, Role.PROPOSAL, held)))
-        if view.proposal is None or not self._acceptable(view, view.proposal):
+        spared = self._pool.equivocators
+        if view.proposal is None or not self._ballots.acceptable(self.view, view, self._lock, self._first, spared):
             return False
         return self._vote(view, view.proposal.items, now)
-
-    def _to_propose(self, view: View) -> Held:
-        highest = max(view.told.values(), key=lambda held: held.lock)
-        if highest.lock >= 0:
-            return highest
-        first = {author: held.first[author] for author, held in view.told.items()}
-        value = forced(first, self._quorum) if self._quorum.unanimity else None
-        for held in view.told.values():
-            if value is not None and value_of(self.stage, held.items) == value:
-                return Held(held.items, first=first)
-        return Held(dict(self._pool.items), first=first)
-
-    def _acceptable(self, view: View, proposal: Held) -> bool:
-        value = value_of(self.stage, proposal.items)
-        justified = 0 <= proposal.lock < self.view and self._ballots.proved(proposal, VOTE, self._quorum.size)
-        if self._lock is not None:
-            return value == self._lock.value or (justified and proposal.lock > self._lock.lock)
-        if justified:
-            return True
-        complete = view.known <= proposal.items.keys() | self._pool.equivocators
-        if not self._quorum.unanimity:
-            return complete
-        if view.first is None:
-            view.first = self._ballots.genuine(proposal.first)
-        mine = NIL if self._first is None else self._first[0]
-        if mine not in (NIL, value) and against(view.first, mine) <= self._quorum.bound:
-            return False  # all may have voted as we did
-        return complete or backed(view.first, value, self._quorum)
 
     def _vote(self, view: View, items: Mapping[int, Item], now: float) -> bool:
         value = self._pool.learn(items)
@@ -367,21 +331,12 @@ class Agreement:
             for step, least in ways:
                 value = supported(view.votes[step], least)
                 if value in self._pool.contents and value is not None:
-                    self._decide(_Decision(self._pool.contents[value], number, step, value, view.votes[step]))
+                    self._decide(Decision(self._pool.contents[value], number, step, value, view.votes[step]))
                     return
                 if value is not None:
                     self._ask(value, view.votes[step])
 
-    def _prove(self, decision: _Decision) -> Held | None:
-        """What convinces others; None where one that decided this did not sign it: then our own word must do."""
-        if self._proof is None:
-            least = self._quorum.members if decision.step == VOTE else self._quorum.size
-            signatures = self._ballots.signatures(decision.votes, decision.value)
-            if len(signatures) >= least:
-                self._proof = Held(decision.items, decision.view, decision.value, signatures)
-        return self._proof
-
-    def _decide(self, decision: _Decision) -> None:
+    def _decide(self, decision: Decision) -> None:
         self._decision = decision
         self._views.clear()
         self._pool.contents.clear()
@@ -422,7 +377,7 @@ class Agreement:
         self._out.append((None, vote))
         return vote
 
-    def _commit(self, decision: _Decision) -> Vote:
+    def _commit(self, decision: Decision) -> Vote:
         """Our commitment to what was decided before it."""
         for vote in self._cast_votes:
             if (vote.view, vote.step) == (decision.view, COMMITMENT):
@@ -430,19 +385,6 @@ class Agreement:
         vote = self._notary.vote(self.stage, decision.view, COMMITMENT, decision.value)
         self._cast_votes.append(vote)
         return vote
-
-    def _split(self, view: View, away: set[int]) -> bool:
-        """Whether all have voted, and for too many different things."""
-        everyone = set(range(self._quorum.members)) - away
-        return everyone <= view.votes[VOTE].keys() and supported(view.votes[VOTE], self._quorum.size) is None
-
-    def _others_view(self) -> int:
-        """The highest view that more than b members have entered, or gone beyond."""
-        furthest = dict.fromkeys(range(self._quorum.members), 0)
-        for number, view in self._views.items():
-            for author in view.told:
-                furthest[author] = max(furthest[author], number)
-        return sorted(furthest.values(), reverse=True)[self._quorum.bound]
 
     def _ask(self, value: bytes, votes: Mapping[int, Vote]) -> None:
         if not self._waited and self.awaited(()):

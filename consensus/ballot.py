@@ -7,12 +7,12 @@ locked, see `consensus.agreement`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 from consensus.notary import Notary, value_of
 from consensus.pool import Name
-from consensus.private_messages import NIL, Held, Stage, Vote
+from consensus.private_messages import NIL, Held, Item, Stage, Vote
 from consensus.quorum import Quorum
 
 VOTE, COMMITMENT = 0, 1
@@ -37,12 +37,38 @@ class View:
     committed: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """How a stage was decided."""
+
+    items: Mapping[int, Item]
+    view: int
+    step: int
+    value: bytes
+    votes: dict[int, Vote]
+
+
 def supported(votes: Mapping[int, Vote], least: int) -> bytes | None:
     """The value that at least `least` of the votes are for, if there is one; `least` is more than half of all."""
     counts: dict[bytes, int] = {}
     for vote in votes.values():
         counts[vote.value] = counts.get(vote.value, 0) + 1
     return next((value for value, count in counts.items() if count >= least), None)
+
+
+def split(view: View, everyone: Collection[int], quorum: Quorum) -> bool:
+    """Whether `everyone` has voted, and for too many different things."""
+    votes = view.votes[VOTE]
+    return votes.keys() >= set(everyone) and supported(votes, quorum.size) is None
+
+
+def others_view(views: Mapping[int, View], quorum: Quorum) -> int:
+    """The highest view that more than b members have entered, or gone beyond."""
+    furthest = dict.fromkeys(range(quorum.members), 0)
+    for number, view in views.items():
+        for author in view.told:
+            furthest[author] = max(furthest[author], number)
+    return sorted(furthest.values(), reverse=True)[quorum.bound]
 
 
 def against(first: FirstVotes, value: bytes) -> int:
@@ -103,6 +129,14 @@ class Ballots:
         )
         return good >= least
 
+    def prove(self, decision: Decision) -> Held | None:
+        """What convinces others; None where one that decided this did not sign it: then our own word must do."""
+        signatures = self.signatures(decision.votes, decision.value)
+        least = self._quorum.members if decision.step == VOTE else self._quorum.size
+        if len(signatures) < least:
+            return None
+        return Held(decision.items, decision.view, decision.value, signatures)
+
     def decisive(self, held: Held) -> int | None:
         """The step that decided what a bundle says was decided: m votes in view 0, or Q commitments; None for none."""
         quorum = self._quorum
@@ -116,3 +150,38 @@ class Ballots:
         if held.lock >= 0:
             return held.lock < view and self.proved(held, VOTE, self._quorum.size)
         return peer in held.first and bool(self.genuine({peer: held.first[peer]}))
+
+    def proposal(self, told: Mapping[int, Held], items: Mapping[int, Item]) -> Held:
+        """What the leader of a view proposes, by what it was `told` and the items that it holds."""
+        highest = max(told.values(), key=lambda held: held.lock)
+        if highest.lock >= 0:
+            return highest
+        first = {author: held.first[author] for author, held in told.items()}
+        value = forced(first, self._quorum) if self._quorum.unanimity else None
+        for held in told.values():
+            if value is not None and value_of(self._stage, held.items) == value:
+                return Held(held.items, first=first)
+        return Held(dict(items), first=first)
+
+    def acceptable(
+        self, number: int, view: View, lock: Held | None, first: tuple[bytes, bytes] | None, spared: Collection[int]
+    ) -> bool:
+        """Whether to vote for the proposal of view `number`, with our `lock` and our `first` vote; it need not have
+        items of members that are `spared`.
+        """
+        proposal = view.proposal
+        if proposal is None:
+            return False
+        value = value_of(self._stage, proposal.items)
+        justified = 0 <= proposal.lock < number and self.proved(proposal, VOTE, self._quorum.size)
+        if lock is not None:
+            return value == lock.value or (justified and proposal.lock > lock.lock)
+        complete = view.known <= proposal.items.keys() | set(spared)
+        if justified or not self._quorum.unanimity:
+            return justified or complete
+        if view.first is None:
+            view.first = self.genuine(proposal.first)
+        mine = NIL if first is None else first[0]
+        if mine not in (NIL, value) and against(view.first, mine) <= self._quorum.bound:
+            return False  # all may have voted as we did
+        return complete or backed(view.first, value, self._quorum)

@@ -14,7 +14,7 @@ each of a thousand rounds to fill its memory. So
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 
 from consensus.messages import Contribution
 from crypto.identity import PeerId
@@ -48,7 +48,8 @@ class Mailbox:
         self._committee = committee
         self._lead = lead
         self._kept: dict[PeerId, dict[_Slot, Contribution]] = {peer: {} for peer in peers}
-        self._latest: dict[PeerId, int] = {}
+        self._latest: Mapping[PeerId, int] = {}
+        """Never changed, but replaced: the thread in which a round thinks asks who has passed it by."""
         self._taken = -1
         """The highest round taken from: what comes for it from now on, its own state machine takes at once."""
 
@@ -61,7 +62,7 @@ class Mailbox:
         if contribution.round >= self._rounds or contribution.phase >= self._phases:
             return
         # The last word and not the highest: who lost its state and began anew is where it says it is.
-        self._latest[peer] = contribution.round
+        self._say(peer, contribution.round)
         if contribution.round <= self._taken:
             return
         kept.setdefault((contribution.round, contribution.phase), contribution)
@@ -72,7 +73,11 @@ class Mailbox:
     def note(self, peer: PeerId, round: int) -> None:  # noqa: A002
         """Note that `peer` says it is about to play `round`; for what is not a contribution."""
         if peer in self._kept and round < self._rounds:
-            self._latest[peer] = round
+            self._say(peer, round)
+
+    def _say(self, peer: PeerId, round: int) -> None:  # noqa: A002
+        if self._latest.get(peer) != round:
+            self._latest = {**self._latest, peer: round}
 
     def take(self, round: int, phase: int) -> dict[PeerId, Contribution]:  # noqa: A002 - the glossary's word
         """Hand over what was kept for a phase, sorted by peer; anything for earlier rounds is forgotten."""
@@ -88,7 +93,9 @@ class Mailbox:
         return self._latest.get(peer)
 
     def passed(self, round: int) -> frozenset[PeerId]:  # noqa: A002
-        """Who has spoken of a later round: what is not here of theirs for `round` will not come any more."""
+        """Who has spoken of a later round: what is not here of theirs for `round` will not come any more. The one
+        method that any thread may call.
+        """
         return frozenset(peer for peer, latest in self._latest.items() if latest > round)
 
     def target_round(self, current: int, alive: Collection[PeerId]) -> int:

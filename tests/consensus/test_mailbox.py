@@ -150,3 +150,18 @@ def test_liars_in_the_minority_neither_throw_nor_hold(honest, lies, current):
     if len(lies) < len(honest):
         assert target >= min(honest) or min(honest) <= current + 1
     assert target >= current
+
+
+def test_who_has_passed_by_may_be_asked_while_others_speak():
+    """As from the thread in which a round thinks, with the loop hearing somebody new in the middle of the answer."""
+    box = Mailbox(["a", "b", "c"])
+
+    class Later(int):
+        def __gt__(self, other):
+            box.note("c", 7)
+            return int(self) > other
+
+    box.note("a", Later(6))
+    box.note("b", 6)
+    assert box.passed(5) == {"a", "b"}
+    assert box.passed(5) == {"a", "b", "c"}

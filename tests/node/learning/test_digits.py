@@ -42,7 +42,9 @@ def test_split_is_the_same_every_time():
     assert np.array_equal(first.train.labels, second.train.labels)
 
 
-@pytest.mark.parametrize("content", [b"", b"not gzip", gzip.compress(b"1,2\n3,4\n", mtime=0), gzip.compress(b"9," * 116_805, mtime=0)])
+@pytest.mark.parametrize(
+    "content", [b"", b"not gzip", gzip.compress(b"1,2\n3,4\n", mtime=0), gzip.compress(b"9," * 116_805, mtime=0)]
+)
 def test_falls_back_to_scikit_learn_when_the_packaged_file_is_another(tmp_path, monkeypatch, content):
     expected = load_dataset("digits")
     (tmp_path / "datasets" / "data").mkdir(parents=True)

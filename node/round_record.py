@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -13,6 +14,8 @@ from overlay.transport import Transport
 
 TOLD_A_MINUTE = 20
 """Connections and disconnections of one peer in the journal; those beyond are left out."""
+TOLD_A_ROUND = 20
+"""Faults of one peer in the journal; those beyond are left out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +44,8 @@ class RoundRecord:
         self._transport = transport
         self._bytes_before = (0, 0)
         self._told: dict[PeerId, list[float]] = {}
+        self._faulted: Counter[PeerId] = Counter()
+        """How many faults are told of each peer, of those since the last round was closed."""
 
     # --- the run ----------------------------------------------------------------------------------------------------
 
@@ -74,7 +79,10 @@ class RoundRecord:
         self._record(journal.Refused(at=self._wall_clock(), peer=who, address=address, reason=reason, count=count))
 
     def fault(self, number: int, culprit: PeerId, reason: str, *, proved: bool = False) -> None:
-        """A peer did what no honest peer does."""
+        """A peer did what no honest peer does. One that does nothing else must not fill the disk."""
+        self._faulted[culprit] += 1
+        if self._faulted[culprit] > TOLD_A_ROUND:
+            return
         name = self._names[culprit]
         self._record(journal.Faulted(at=self._wall_clock(), round=number, peer=name, reason=reason, proved=proved))
 
@@ -107,6 +115,7 @@ class RoundRecord:
         void: str | None = None,
     ) -> None:
         """Round `number` is closed, `skipped` rounds having been passed over before it."""
+        self._faulted.clear()
         self._champion(number, assessment)
         sent, received = self._count_bytes()
         self._record(

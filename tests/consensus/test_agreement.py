@@ -319,3 +319,20 @@ def test_five_of_whom_two_may_lie_are_too_few_for_the_votes_of_all_to_decide():
 def test_votes_that_fail_to_come_are_waited_for_once_in_a_round():
     alone = Alone()
     assert alone.agreement._tardy == set(range(1, M))
+
+
+def test_who_decided_on_a_vote_that_is_not_signed_gives_its_own_word_for_it():
+    table = Table(0, liar=False, direct=True)
+    agreement, value = table.agreements[0], value_of(Stage.PROVE, table.items)
+    agreement.enter(0.0, table.items[0], deadline_s=5.0, expected=range(M), least=3, check=lambda *_: None)
+    for author in range(1, M):
+        agreement.hear_item(author, table.items[author])
+        vote = table.notaries[author].vote(Stage.PROVE, 0, 0, value)
+        agreement.hear_vote(author, replace(vote, signature=bytes(64)) if author == 5 else vote)
+    agreement.advance(0.0, ())
+    assert agreement.decided is not None
+    assert not table.named
+    said = [message for _, message in agreement.answer(1)]
+    assert [message.role for message in said if isinstance(message, Bundle)] == [Role.CONTENTS]
+    assert [(m.step, m.value) for m in said if isinstance(m, Vote)] == [(0, value), (1, value)]
+    assert table.named == {5}

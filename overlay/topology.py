@@ -13,7 +13,7 @@ import tomllib
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import Any, ClassVar, Final, Self
+from typing import Any, Final, Self
 
 from pydantic import Field, PrivateAttr, ValidationError, field_validator, model_validator
 
@@ -24,8 +24,18 @@ from crypto.fixedpoint import FixedPoint
 from crypto.identity import PeerId
 from overlay.addresses import LOOPBACK
 from overlay.families import FAMILY_NAMES, Edge, Graph
-from overlay.section import Planned, Section
-from overlay.topology_checks import cell_size, check_data, check_privacy, check_sharing, check_unique, committee_plan
+from overlay.section import Section
+from overlay.topology_checks import (
+    cell_size,
+    check_bench,
+    check_data,
+    check_privacy,
+    check_rule,
+    check_sharing,
+    check_unique,
+    committee_plan,
+)
+from overlay.topology_detect import Detect
 from overlay.topology_errors import Problem, TopologyError, explain, nearest, shown
 from overlay.topology_noise import check_noise
 from overlay.topology_privacy import Privacy
@@ -46,8 +56,6 @@ _DIGEST_VERSION: Final = "grapevine-topology 1"
 class Topology(Section):
     """A parsed topology file. Node indices are places in the order of the file."""
 
-    planned: ClassVar[Planned] = {"detect": ()}
-
     name: Name
     """Of the swarm; every device must have the same file."""
     seed: int = Field(default=0, ge=0, le=MAX_SEED)
@@ -62,6 +70,8 @@ class Topology(Section):
     """How models become one."""
     privacy: Privacy = Privacy()
     """What peers may learn."""
+    detect: Detect = Detect()
+    """What a node makes of what its peers do."""
     targets: Targets = Targets()
     """What a run must reach."""
     nodes: tuple[Node, ...] = Field(alias="node", min_length=2, max_length=MAX_NODES)
@@ -130,7 +140,8 @@ class Topology(Section):
     @property
     def noise_shares(self) -> int | None:
         """h: shares of distributed noise that protect together, in every sum that is opened; None without it."""
-        return None if self.privacy.sharing == "none" else noise_shares(self.privacy, self.cell_members)
+        members = self.cell_members - self.detect.bench if self.privacy.sharing != "none" else 0
+        return noise_shares(self.privacy, members) if members else None
 
     def sharing(self, layout: bytes = bytes(32), encoding: FixedPoint | None = None) -> Sharing | None:
         """How secret phases are run on a model of this layout; None where nothing is shared in secret.
@@ -139,7 +150,7 @@ class Topology(Section):
         """
         if self.privacy.sharing == "none":
             return None
-        setting = Setting(self.cell_members, self.rounds.deadline_s, self.digest(), layout, encoding)
+        setting = Setting(self.cell_members, self.rounds.deadline_s, self.digest(), layout, encoding, self.detect.bench)
         return sharing_of(self.privacy, setting)
 
     def with_overrides(self, rounds: int | None = None, seed: int | None = None, dataset: str | None = None) -> Self:
@@ -183,6 +194,8 @@ class Topology(Section):
             "consensus": _read(raw["consensus"], self.consensus),
             "privacy": _read(raw["privacy"], self.privacy),
         }
+        if self.detect.bench:  # the rest of it is each node's own business
+            agreed["bench"] = self.detect.bench
         canonical = json.dumps(agreed, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
         return hashlib.sha256(canonical.encode("ascii")).digest()
 
@@ -221,8 +234,10 @@ class Topology(Section):
         self._adjacent = tuple(tuple(sorted(row)) for row in adjacent)
         _ = self.plan  # so that committees which cannot be formed are noticed now
         if self.privacy.sharing != "none":
-            check_sharing(self.privacy, self.consensus, self.names, self.plan)
-        members = None if self.privacy.sharing == "none" else self.cell_members
+            check_sharing(self.privacy, self.consensus, self.names, self.plan, self.detect.bench)
+        check_rule(self.consensus, self.names, self.plan)
+        check_bench(self.detect, self.consensus, self.privacy)
+        members = None if self.privacy.sharing == "none" else self.cell_members - self.detect.bench
         check_noise(self.privacy, self.task, self.rounds, members)
         return self
 

@@ -8,8 +8,10 @@ from typing import Final
 
 from consensus.committee import Plan, plan
 from consensus.errors import PlanError
+from consensus.rules import least_members
 from overlay.addresses import Address
 from overlay.families import Edge
+from overlay.topology_detect import Detect
 from overlay.topology_errors import Problem, listed, shown
 from overlay.topology_privacy import Privacy
 from overlay.topology_schema import Consensus, Node, Task
@@ -66,7 +68,33 @@ def check_privacy(privacy: Privacy, task: Task) -> None:
         raise Problem(why, "add rows = 1000, say: about what a node has, and no secret", "privacy.rows")
 
 
-def check_sharing(privacy: Privacy, consensus: Consensus, names: Sequence[str], made: Plan) -> None:
+def check_rule(consensus: Consensus, names: Sequence[str], made: Plan) -> None:
+    """The rule bears so many liars in the smallest committee of any phase."""
+    rule, liars = consensus.rule, consensus.byzantine
+    if rule == "mean":
+        return
+    least = least_members(rule, liars)
+    sizes = {len(phase): name for i, name in enumerate(names) for phase in made.phases_of(i, 0) if len(phase) > 1}
+    smallest = consensus.size or min(sizes, default=1)  # of cells that are drawn a round may leave somebody out
+    if smallest < least:
+        who = f" ({sizes[smallest]})" if smallest in sizes else ""
+        has = f"the smallest committee has {smallest}{who}"
+        what = f"= {liars} is too many for {rule}: it needs {least} members, and {has}"
+        raise Problem(what, "use a smaller byzantine, another rule, or larger committees", "consensus.byzantine")
+
+
+def check_bench(detect: Detect, consensus: Consensus, privacy: Privacy) -> None:
+    """Somebody sits a round out where cells do not change by themselves, and sums alone are seen."""
+    if not detect.bench:
+        return
+    if privacy.sharing == "none":
+        raise Problem("= 1 is for secret rounds: in open ones everybody is seen", "write bench = 0", "detect.bench")
+    if consensus.committee != "cliques":
+        what = f'= 1 is for cells that never change: committee = "{consensus.committee}" draws them anew'
+        raise Problem(what, "write bench = 0", "detect.bench")
+
+
+def check_sharing(privacy: Privacy, consensus: Consensus, names: Sequence[str], made: Plan, bench: int = 0) -> None:
     """The committees can hide what is shared in them."""
     kind, here = consensus.committee, f'= "{privacy.sharing}"'
     if kind == "neighbourhood":
@@ -74,7 +102,7 @@ def check_sharing(privacy: Privacy, consensus: Consensus, names: Sequence[str], 
         raise Problem(f'{here} does not go with committee = "neighbourhood": {why}', _USE_CELLS, "privacy.sharing")
     members = cell_size(consensus, names, made, here)
     try:
-        sharing_of(privacy, Setting(members, 1.0))
+        sharing_of(privacy, Setting(members, 1.0, bench=bench))
     except PlanError as error:
         numbers = "tolerated, packing, liars or absentees" if privacy.sharing == "shamir" else "tolerated or absentees"
         remedy = f"use larger cells, or lower {numbers}"

@@ -11,6 +11,7 @@ from typing import Annotated, ClassVar, Final, Literal, Self
 
 from pydantic import AfterValidator, Field, model_validator
 
+from consensus.rules import RULES
 from crypto.identity import PeerId, parse_peer_id
 from overlay.addresses import LOOPBACK, Address
 from overlay.section import NOT_YET, Planned, Section
@@ -23,6 +24,12 @@ MAX_HIDDEN_PARAMETERS: Final = 1 << 27  # half a gibibyte of float32, many times
 DATASETS: Final[dict[str, str]] = {"digits": "", "adult": "DIR", "mnist": "DIR", "csv": "FILE"}
 """Loader → what follows its colon."""
 PLANNED_DATASETS: Final = ("westermo",)
+
+ADVERSARIES: Final = (
+    *("sign-flip", "scaling", "gaussian", "alie", "ipm", "mimic", "dissensus", "isolation", "duplicate", "slow-drift"),
+    *("free-rider", "stale-replay", "equivocation", "label-flip", "backdoor"),
+)
+"""What a node may be made to do in a lab (`node.lab.attacks`)."""
 
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}", re.ASCII)
 _RESERVED: Final = ("lab", "plots", "report.html", "report.json", "run.json")
@@ -83,7 +90,21 @@ def _is_dataset(text: str) -> str:
     return text
 
 
+def _is_rule(text: str) -> str:
+    if text not in RULES:
+        raise Problem(f"= {shown(text)} is unknown", f"{nearest(text, RULES)}choose of {', '.join(RULES)}")
+    return text
+
+
+def _is_adversary(text: str) -> str:
+    if text not in ADVERSARIES:
+        raise Problem(f"= {shown(text)} is unknown", f"{nearest(text, ADVERSARIES)}choose of {', '.join(ADVERSARIES)}")
+    return text
+
+
 Name = Annotated[str, AfterValidator(_is_name)]
+RuleName = Annotated[str, AfterValidator(_is_rule)]
+AdversaryName = Annotated[str, AfterValidator(_is_adversary)]
 NodeName = Annotated[str, AfterValidator(_is_node_name)]
 ListenAddress = Annotated[str, AfterValidator(_is_address)]
 CheckedPeerId = Annotated[PeerId, AfterValidator(_is_peer_id)]
@@ -164,23 +185,28 @@ class Rounds(Section):
 class Consensus(Section):
     """How the models of neighbours become one."""
 
-    planned: ClassVar[Planned] = {
-        "rule": ("median", "trimmed-mean", "geometric-median", "krum", "nnm+geometric-median", "nnm+trimmed-mean"),
-        "byzantine": (),
-    }
-
     committee: Literal["neighbourhood", "cliques", "stars", "grid"] = "neighbourhood"
     """neighbourhood | cliques (of the graph) | stars (of any graph, drawn) | grid (cells of a complete graph)"""
     size: int | None = Field(default=None, ge=2, le=MAX_NODES)
     """Nodes of a cell; of a grid, the number of nodes must be a power of it."""
     epoch: int = Field(default=16, ge=1, le=MAX_ROUNDS)
     """Rounds between two drawings of who shares a cell."""
-    rule: Literal["mean"] = "mean"
-    """mean"""
+    rule: RuleName = "mean"
+    """mean | nnm+geometric-median | ios | self-centred-clipping | median | trimmed-mean | krum | balance | ubar | …"""
+    byzantine: int = Field(default=0, ge=0, le=MAX_NODES)
+    """f: members of a committee that may send anything, and the rule still holds."""
 
     def unused(self) -> frozenset[str]:
-        """What committees that are not drawn do not read."""
-        return frozenset(() if self.committee in _DRAWN else ("epoch",))
+        """What committees that are not drawn, and the mean, do not read."""
+        unread = () if self.committee in _DRAWN else ("epoch",)
+        return frozenset((*unread, "byzantine") if self.rule == "mean" else unread)
+
+    @model_validator(mode="after")
+    def _a_mean_bears_nobody(self) -> Self:
+        if self.rule == "mean" and self.byzantine:
+            what = f'= {self.byzantine} does not go with rule = "mean": one liar moves a mean anywhere'
+            raise Problem(what, 'use rule = "nnm+geometric-median", say, or byzantine = 0', "byzantine")
+        return self
 
     @model_validator(mode="after")
     def _size_is_for_cells(self) -> Self:
@@ -215,8 +241,6 @@ class Targets(Section):
 class Node(Section):
     """One node."""
 
-    planned: ClassVar[Planned] = {"adversary": ()}
-
     name: NodeName
     """Its folder, and what its peers call it."""
     listen: ListenAddress = LOOPBACK
@@ -225,3 +249,5 @@ class Node(Section):
     """From `grapevine node init` on the device; the lab makes its own."""
     data: DatasetSpec | None = None
     """This device's own data, beside partition = "local"; left out: the task's dataset."""
+    adversary: AdversaryName | None = None
+    """How it lies: sign-flip, alie, … For the lab; `node start` asks for --allow-adversary."""

@@ -27,6 +27,8 @@ class Setting:
     layout: bytes = bytes(32)
     encoding: FixedPoint | None = None
     """How updates are written where noise decides that; else it follows from `clip`."""
+    bench: int = 0
+    """Members of a cell that bring nothing to a round, in turn."""
 
 
 def sharing_of(privacy: Privacy, setting: Setting) -> Sharing:
@@ -40,7 +42,9 @@ def sharing_of(privacy: Privacy, setting: Setting) -> Sharing:
         "swarm": setting.swarm,
         "layout": setting.layout,
     }
-    honest = noise_shares(privacy, setting.members)
+    honest = noise_shares(privacy, setting.members - setting.bench)
+    if honest is None and setting.bench:
+        honest = max(1, updates_of_others(privacy, setting.members - setting.bench))
     match privacy.sharing:
         case "shamir":
             return ShamirSharing(
@@ -64,5 +68,10 @@ def noise_shares(privacy: Privacy, members: int) -> int | None:
     """
     if privacy.dp == "off" or privacy.noise != "distributed":
         return None
+    return updates_of_others(privacy, members)
+
+
+def updates_of_others(privacy: Privacy, members: int) -> int:
+    """m − t − f − e of so many that bring something: in the smallest sum, those that colluders did not bring."""
     liars = privacy.liars if privacy.sharing == "shamir" else 0
     return members - privacy.tolerated - privacy.absentees - liars

@@ -30,7 +30,7 @@ from detect.peers.reputation import Change, Reputations
 
 FEATURES: Final = ("norm", "cosine", "distance", "layer", "loss_change", "lateness")
 """What a forest is asked about where the node has a holdout that may steer."""
-_AWAY: Final = -0.35
+_AWAY: Final = -0.4
 """Cosine to the median below which an update works against the others: honest ones stay above at Dirichlet 0.1."""
 _LONG: Final = (5.0, 10.0)
 """Times the median length, or distance: medium, high. Honest ones reach 4 where another pulls the model away."""

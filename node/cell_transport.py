@@ -32,6 +32,9 @@ from overlay.wire import Message
 
 BEACON_HASTE: Final = 4
 """By how much a deadline of the beacon is shorter than that of a round: nobody trains meanwhile."""
+KEYS_EACH: Final = 4
+"""New channel keys of one owner that are taken and passed on in `KEYS_EVERY_S`; an honest one rarely has two."""
+KEYS_EVERY_S: Final = 60.0
 
 
 class CellTransport:
@@ -65,6 +68,8 @@ class CellTransport:
         self._reached: dict[PeerId, int] = {}
         self._ready: deque[Event] = deque()
         self._faults: list[tuple[PeerId, str]] = []
+        self._keyed: dict[PeerId, list[float]] = {}
+        """When the last keys of an owner were taken."""
         self._number = first_round
         signer = guard.hand.signer
         self._relay = Relay(
@@ -200,12 +205,15 @@ class CellTransport:
 
     def _hear_key(self, peer: PeerId, notice: ChannelKeyNotice) -> None:
         """Two edges away they have no other way of hearing of it."""
-        if not self._guard.is_news(notice):
+        now = self._now()
+        taken = [at for at in self._keyed.get(notice.owner, ()) if now - at < KEYS_EVERY_S]
+        if not self._guard.is_news(notice) or len(taken) >= KEYS_EACH:
             return
         wrong = self._guard.take_key(peer, notice)
         if wrong is not None:
             self._faults.append((peer, wrong))
             return
+        self._keyed[notice.owner] = [*taken, now]
         for other in self._up - {peer, notice.owner}:
             self._below.send(other, notice)
         self._refresh()

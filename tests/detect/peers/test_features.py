@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from crypto.identity import PeerId
-from detect.peers.features import NAMES, Seen, features
+from detect.peers.features import NAMES, Seen, features, rare_shares
 
 
 def seen(*vectors, lateness=0.1):
@@ -44,3 +44,15 @@ def test_a_sign_flipper_stands_out_where_it_should():
     columns = features(seen(*honest, -honest[0]), np.zeros(50, np.float32), layers=[0, 25])
     assert columns["cosine"][-1] < -0.8 < 0.8 < min(columns["cosine"][:-1])
     assert columns["distance"][-1] == pytest.approx(max(columns["distance"]))
+
+
+def test_energy_where_half_of_the_others_have_none_is_told_and_no_other():
+    updates = np.array([[1, 1, 0], [2, 2, 0], [1, 2, 0.01], [1, 1, 2]], np.float32)
+    shares = rare_shares(updates)
+    assert shares[:2] == [0, 0]
+    assert shares[2] < 1e-4
+    assert shares[3] == pytest.approx(4 / 6, rel=1e-3)
+
+
+def test_an_update_of_nothing_has_no_energy_anywhere():
+    assert rare_shares(np.zeros((3, 4), np.float32)) == [0, 0, 0]

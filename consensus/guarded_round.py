@@ -48,6 +48,8 @@ class GuardedTerms:
     """How bases become one where none is vouched for."""
     momentum: float = 0.0
     """Of the cell's public vector: v is by how much it moved last."""
+    apart: bool = False
+    """Whether members of a cell have different bases in the ordinary course."""
 
 
 class GuardedRound:
@@ -100,6 +102,7 @@ class GuardedRound:
             vouching=sharing.vouching,
             rule=terms.rule,
             deadline_s=sharing.deadline_s,
+            apart=terms.apart,
         )
         self._secret: SecretRound | None = None
         self._wake_at = math.inf

@@ -5,8 +5,10 @@ which base they have. When the mean is open, it is added to one base:
 
 - the latest that max(t, e) + 1 members or more say they have: one of them at least is honest. Who has another fetches
   it; the digest picks the right copy.
-- where no base has that many voices (cells drawn anew from a graph, after partitions): the bases of all members whose
-  updates are in the mean, by the rule. With the mean as the rule that is the average of what they trained.
+- where no base has that many voices (after partitions), or, in cells that are drawn anew from a graph each round, where
+  not all members have one: the bases of all members whose updates are in the mean, by the rule. With the mean as the
+  rule that is the average of what they trained. (Two that met before would outvote a third there, round after round,
+  and what it brings would be lost.)
 
 Either is over when it is known, and at one deadline at the latest: then a member goes on with its own. Liars can make
 members choose differently for a round (by telling some and not others), or make them wait that deadline; the next
@@ -26,9 +28,11 @@ from dataclasses import dataclass
 
 from consensus.base import Base
 from consensus.effects import Send
+from consensus.errors import PlanError
 from consensus.meeting_messages import BaseCopy, BaseWanted, MeetingMessage, Standing
 from consensus.private_messages import BodyError
 from consensus.rules import Rule
+from consensus.standpoint_rules import Standpoint
 from crypto.identity import PeerId
 
 _COPIES = 6
@@ -60,12 +64,15 @@ class Meeting:
         vouching: int,
         rule: Rule,
         deadline_s: float,
+        apart: bool = False,
     ) -> None:
+        """`apart`: members of a cell have different bases in the ordinary course."""
         self._me = me
         self._number = number
         self._others = tuple(peer for peer in cell if peer != me)
         self._base = base
         self._vouching = vouching
+        self._agreeing = len(cell) if apart else vouching
         self._rule = rule
         self._deadline_s = deadline_s
         self._said: dict[PeerId, _Said] = {}
@@ -198,10 +205,10 @@ class Meeting:
         """The latest base with enough voices, if `missing` more cannot make it another."""
         voices = Counter(self._said.values())
         voices[self._base.opened, self._base.digest] += 1
-        best = max((said for said, count in voices.items() if count >= self._vouching), default=None)
-        if best is None or missing >= self._vouching:
+        best = max((said for said, count in voices.items() if count >= self._agreeing), default=None)
+        if best is None or missing >= self._agreeing:
             return None if missing else best
-        rivals = any(said > best and count + missing >= self._vouching for said, count in voices.items())
+        rivals = any(said > best and count + missing >= self._agreeing for said, count in voices.items())
         return None if rivals else best
 
     def _take(self, said: _Said, *, end: bool, due: bool) -> tuple[Common | None, list[Send]]:
@@ -227,9 +234,13 @@ class Meeting:
             return Common(self._base, vouched=False), []
         latest = max(opened for opened, digest in stands.values() if digest in self._known)
         weights = [1.0 / len(bases)] * len(bases)
-        vector = self._rule([base.vector for base in bases], weights)
+        standpoint = Standpoint(own=len(bases) - 1 if self._me in stands else None)  # our own came last
         moved = [base.velocity for base in bases if base.velocity is not None]
-        velocity = self._rule(moved, weights) if len(moved) == len(bases) else None
+        try:
+            vector = self._rule([base.vector for base in bases], weights, standpoint)
+            velocity = self._rule(moved, weights, standpoint) if len(moved) == len(bases) else None
+        except PlanError:  # too few for the rule to bear its liars
+            return Common(self._base, vouched=False), []
         return Common(Base(vector, latest, velocity), vouched=False), []
 
     def _fetch(self, digests: Collection[bytes], *, due: bool) -> list[Send]:

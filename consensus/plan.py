@@ -31,6 +31,8 @@ class Plan(ABC):
 
     drawn: ClassVar[bool] = False
     """Whether the cells depend on the seeds."""
+    apart: ClassVar[bool] = False
+    """Whether members of a cell come to it with different averages in the ordinary course."""
     lead: ClassVar[int] = 1
     """Rounds that a member may be ahead of another in the ordinary course: it closed a moment earlier."""
 

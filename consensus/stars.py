@@ -36,6 +36,7 @@ class Stars(Plan):
     """
 
     drawn = True
+    apart = True
     lead = 4  # who sits a round out is done at once, and neighbours of neighbours wait for others
 
     def __init__(self, graph: Adjacency, size: int, seeds: Seeds) -> None:

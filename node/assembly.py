@@ -13,6 +13,7 @@ from pathlib import Path
 import trio
 
 from consensus.base import Base
+from consensus.beacon import most_bytes as most_bytes_of_beacon
 from consensus.messages import Vector
 from consensus.rules import lookup
 from crypto.identity import Identity, PeerId
@@ -127,7 +128,18 @@ def guard_of(
         momentum=privacy.momentum,
         coordinates=topology.privacy.coordinates,
         key_is_new=made >= now,
+        apart=topology.plan.apart,
     )
+
+
+def most_bytes_of(topology: Topology, parameters: int, guard: Guard | None) -> int:
+    """Of the body of any message of an honest node: what the wire must let through."""
+    if guard is None:
+        return 4 * parameters
+    if not topology.plan.drawn:
+        return guard.most_bytes
+    # Of a small model in a large swarm what the beacon says is the longest.
+    return max(guard.most_bytes + FRAME_BYTES, most_bytes_of_beacon(len(topology.nodes)))
 
 
 def cells_of(spec: NodeSpec, guard: Guard, transport: Transport, first_round: int) -> CellTransport:
@@ -176,7 +188,6 @@ async def _run(
     me = spec.topology.nodes[spec.topology.index(spec.name)]
     neighbours = frozenset(spec.peers[name] for name in spec.topology.peer_list(spec.name))
     drawn = guard is not None and spec.topology.plan.drawn
-    most_bytes = 4 * learner.parameters if guard is None else guard.most_bytes + FRAME_BYTES * drawn
     with journal.Journal.open(spec.journal) as book:
         async with (
             _workers(spec.topology) as (machines, jobs),
@@ -187,7 +198,9 @@ async def _run(
                     neighbours,
                     spec.book,
                     Greeting(swarm=swarm, layout=learner.layout),
-                    limits=TransportLimits(wire=Limits(max_body=most_bytes)),
+                    limits=TransportLimits(
+                        wire=Limits(max_body=most_bytes_of(spec.topology, learner.parameters, guard))
+                    ),
                     rng=random.Random(os.urandom(16)),
                 ),
                 me.listen,

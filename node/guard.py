@@ -51,10 +51,12 @@ class Guard:
         momentum: float = 0.0,
         coordinates: float = 1.0,
         key_is_new: bool = False,
+        apart: bool = False,
     ) -> None:
         """`initial` is the swarm's first vector (d,), `base` what a checkpoint held; `channel_key` was `made` at that
         second since 1970. `peers` are all that may ever share a cell with us, neighbours or not. `coordinates` is the
         share of them that a round shares. `key_is_new`: this process has made the channel key.
+        `apart`: members of a cell have different bases in the ordinary course, as in stars.
         """
         self.sharing = sharing
         size = initial.size
@@ -69,7 +71,7 @@ class Guard:
         self.letters = Letters(peers, rounds=rounds, most_bytes=self.room)
         self._me = identity.peer_id
         hand = Hand(Signer(identity.sign, Verifier().verify, randbytes), channel_key, key_is_new)
-        self._terms = GuardedTerms(sharing, hand, rule, momentum)
+        self._terms = GuardedTerms(sharing, hand, rule, momentum, apart)
         self._new_until: int | None = None
         """The round from which on all peers have heard of a key that was new."""
         self._coordinates = Coordinates(coordinates, size, swarm)

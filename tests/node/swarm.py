@@ -205,6 +205,7 @@ class Swarm:
             rounds=self.terms.rounds,
             randbytes=os.urandom,
             momentum=self.momentum,
+            apart=self.terms.plan.apart,
         )
 
     def kill(self, index: int) -> None:

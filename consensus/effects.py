@@ -5,6 +5,7 @@ Every kind of round speaks it. The loop performs effects in the order given, and
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from consensus.encrypted_messages import EncryptedMessage
@@ -53,6 +54,18 @@ Event = Heard | Up | Down | Tick
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Kept:
+    """What was heard in a phase, kept aside for review: averaged or not."""
+
+    own: Vector
+    """The node's, read-only, shape (d,)."""
+    heard: Mapping[PeerId, Vector]
+    """Of the others, as they came."""
+    lateness: Mapping[PeerId, float]
+    """When it came, after the phase began, as a share of the deadline; 0 for what came before."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class Outcome:
     """What a closed round leaves. All tuples are sorted and hold members other than the node itself."""
 
@@ -69,6 +82,8 @@ class Outcome:
     consensus_distance: float | None
     """sqrt(Σ w_ij |x_j − x_i|²) over the vectors averaged, as they were before; squares add up over the phases, as
     the variances within and between cells do. None where no phase was averaged."""
+    kept: tuple[Kept, ...] = ()
+    """One a phase in which anybody was heard, where the round was asked to keep them."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Set
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Set
+from dataclasses import dataclass, replace
+from types import MappingProxyType
+from typing import Final
 
 import numpy as np
 
-from consensus.errors import RemoteFault
+from consensus.errors import PlanError, RemoteFault
 from consensus.messages import Vector
 from consensus.mixing import squared_distance
 from consensus.rules import Rule
+from consensus.standpoint_rules import Standpoint
 from crypto.identity import PeerId
 
 _ROUNDING = 1e-9
+_NOWHERE: Final = Standpoint()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -37,8 +41,18 @@ class Phase:
         convicted
     """
 
-    def __init__(self, label: str, me: PeerId, weights: Mapping[PeerId, float], size: int, quorum: float) -> None:
-        """`label` names the phase in faults, `size` is d. Raises `ValueError` for weights that are no committee's."""
+    def __init__(
+        self,
+        label: str,
+        me: PeerId,
+        weights: Mapping[PeerId, float],
+        size: int,
+        quorum: float,
+        shunned: Collection[PeerId] = (),
+    ) -> None:
+        """`label` names the phase in faults, `size` is d. `shunned` are heard and not averaged. Raises `ValueError` for
+        weights that are no committee's.
+        """
         _check(label, me, weights)
         self._label = label
         self._me = me
@@ -49,6 +63,7 @@ class Phase:
         self._passed_by: set[PeerId] = set()
         self._convicted: set[PeerId] = set()
         self._heard: dict[PeerId, Vector] = {}
+        self._shunned = frozenset(shunned) & (weights.keys() - {me})
         self.others = tuple(sorted(self._expected))
         """The members other than `me`, in the order in which everybody sorts them."""
 
@@ -56,6 +71,16 @@ class Phase:
     def heard(self) -> Set[PeerId]:
         """Whose vector counts."""
         return self._heard.keys()
+
+    @property
+    def averaged(self) -> Set[PeerId]:
+        """Whose vector is averaged: of those heard, who is not shunned."""
+        return self._heard.keys() - self._shunned
+
+    @property
+    def vectors(self) -> Mapping[PeerId, Vector]:
+        """What was heard, of those shunned too."""
+        return MappingProxyType(dict(self._heard))
 
     @property
     def missing(self) -> Set[PeerId]:
@@ -112,21 +137,32 @@ class Phase:
     def _has_quorum(self, further: int) -> bool:
         return 1 + len(self._heard) + further >= self._quorum
 
-    def mix(self, mine: Vector, rule: Rule) -> Mixed | None:
-        """The average of what was heard and `mine`, the weight of whoever is missing given to `mine`; None: no quorum.
+    def mix(self, mine: Vector, rule: Rule, standpoint: Standpoint = _NOWHERE) -> Mixed | None:
+        """The average of what was heard and `mine`, the weight of whoever is missing or shunned given to `mine`; None:
+        no quorum, or fewer vectors than the rule needs to bear its liars.
 
-        Members that heard the same get the same to the last bit: rules do not depend on the order of their arguments.
+        `standpoint` is the node's, but for its place. Members that heard and shun the same get the same to the last
+        bit: but for rules that judge by one's own, rules do not depend on the order of their arguments.
         """
+        averaged = self.averaged
         if not self._has_quorum(0):
             return None
-        vectors = {**self._heard, self._me: mine}
+        vectors = {peer: self._heard[peer] for peer in averaged} | {self._me: mine}
         # With nobody missing this adds an exact zero, and the weight of the plan stays what it is to the last bit.
-        own_weight = self._weights[self._me] + math.fsum(self._weights[peer] for peer in self.missing)
+        left_out = (peer for peer in self._weights if peer not in vectors)
+        own_weight = self._weights[self._me] + math.fsum(self._weights[peer] for peer in left_out)
         weights = {**self._weights, self._me: own_weight}
         order = sorted(vectors)
-        mixed = rule([vectors[peer] for peer in order], [weights[peer] for peer in order])
+        try:
+            mixed = rule(
+                [vectors[peer] for peer in order],
+                [weights[peer] for peer in order],
+                replace(standpoint, own=order.index(self._me)),
+            )
+        except PlanError:  # too few to be safe: void rather than wrong
+            return None
         mixed.flags.writeable = False
-        heard = sorted(self._heard)
+        heard = sorted(averaged)
         distance = squared_distance(mine, [vectors[peer] for peer in heard], [weights[peer] for peer in heard])
         return Mixed(mixed, distance)
 

@@ -21,16 +21,20 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Mapping, Sequence, Set
 from enum import Enum, auto
+from typing import Final
 
 import numpy as np
 
-from consensus.effects import Close, Down, Effect, Event, Heard, Outcome, Send, Tick, Up, WakeAt
+from consensus.effects import Close, Down, Effect, Event, Heard, Kept, Outcome, Send, Tick, Up, WakeAt
 from consensus.messages import Contribution, Vector
 from consensus.phase import Mixed, Phase
 from consensus.rules import Rule
+from consensus.standpoint_rules import Standpoint
 from crypto.identity import PeerId
 
 __all__ = ["Outcome", "Round"]
+
+_NOWHERE: Final = Standpoint()
 
 
 class _State(Enum):
@@ -45,8 +49,9 @@ class Round:
     `phases` holds the weights of each phase, `me` included. `quorum` is the share of a committee, the node itself
     counted, that closes a phase. The p-th phase (from 0) ends `deadline_s` × (p + 1) seconds after the start at the
     latest: counted from the start, so that a wait in one phase does not cost the next, and members that started
-    together stay together. `absent` are not waited for; `passed` are further on already and will not come.
-    `vector` is copied. Raises `ValueError` for arguments that no plan gives.
+    together stay together. `absent` are not waited for; `passed` are further on already and will not come. `shunned`
+    are waited for and heard, and not averaged. `standpoint` is from where the rule looks. With `keep` the outcome holds
+    what was heard. `vector` is copied. Raises `ValueError` for arguments that no plan gives.
     """
 
     def __init__(
@@ -61,13 +66,16 @@ class Round:
         deadline_s: float,
         absent: Collection[PeerId] = (),
         passed: Collection[PeerId] = (),
+        shunned: Collection[PeerId] = (),
+        standpoint: Standpoint = _NOWHERE,
+        keep: bool = False,
     ) -> None:
         _check(number, len(phases), vector, quorum, deadline_s)
         self.number = number
         self.outcome: Outcome | None = None
         self._state = _State.NEW
         self._phases = [
-            Phase(f"round {number} phase {index}", me, weights, vector.size, quorum)
+            Phase(f"round {number} phase {index}", me, weights, vector.size, quorum, shunned)
             for index, weights in enumerate(phases)
         ]
         self._current = 0
@@ -75,8 +83,11 @@ class Round:
         self._vector.flags.writeable = False
         self._sent: list[Contribution] = []
         self._rule = rule
+        self._standpoint = standpoint
+        self._review = _Review() if keep else None
         self._deadline_s = deadline_s
         self._started_at = math.nan
+        self._phase_at = math.nan
         self._away = set(absent)
         self._tally = _Tally()
         for peer in passed:
@@ -100,7 +111,7 @@ class Round:
             raise RuntimeError(f"round {self.number} was started before")
         self._state = _State.GATHERING
         self._started_at = now
-        return self._open_phase() + self._advance(now)
+        return self._open_phase(now) + self._advance(now)
 
     def receive(self, event: Event, now: float) -> list[Effect]:
         """What to do about `event`.
@@ -111,7 +122,7 @@ class Round:
         effects: list[Effect] = []
         match event:
             case Heard(peer, Contribution() as message):
-                self._hear(peer, message)
+                self._hear(peer, message, now)
             case Heard():
                 pass  # of another kind of round
             case Up(peer):
@@ -126,7 +137,7 @@ class Round:
 
     # --- hearing --------------------------------------------------------------------------------------------------
 
-    def _hear(self, peer: PeerId, message: Contribution) -> None:
+    def _hear(self, peer: PeerId, message: Contribution, now: float) -> None:
         if self._state is _State.CLOSED or message.round < self.number:
             return
         if message.round > self.number:
@@ -136,6 +147,14 @@ class Round:
             self._pass_by(peer, message.phase)
             if self._phases[message.phase].hear(peer, message.vector):
                 self._away.discard(peer)
+                if self._review is not None:
+                    self._review.heard(peer, message.phase, self._lateness(message.phase, now))
+
+    def _lateness(self, phase: int, now: float) -> float:
+        """After the phase began, in deadlines."""
+        if self._state is _State.NEW or phase != self._current:
+            return 0.0
+        return max(0.0, (now - self._phase_at) / self._deadline_s)
 
     def _pass_by(self, peer: PeerId, phase: int) -> None:
         for earlier in self._phases[self._current : phase]:
@@ -146,7 +165,7 @@ class Round:
     def _advance(self, now: float) -> list[Effect]:
         effects: list[Effect] = []
         while self._state is _State.GATHERING and (self._settled() or now >= self._deadline()):
-            effects += self._close_phase()
+            effects += self._close_phase(now)
         return effects
 
     def _settled(self) -> bool:
@@ -155,34 +174,54 @@ class Round:
     def _deadline(self) -> float:
         return self._started_at + (self._current + 1) * self._deadline_s
 
-    def _open_phase(self) -> list[Effect]:
+    def _open_phase(self, now: float) -> list[Effect]:
+        self._phase_at = now
         contribution = Contribution(self.number, self._current, self._vector)
         self._sent.append(contribution)
         # To those away too: who is merely slow can catch up with it.
         sends = [Send(peer, contribution) for peer in self._phases[self._current].others]
         return [*sends, WakeAt(self._deadline())]
 
-    def _close_phase(self) -> list[Effect]:
+    def _close_phase(self, now: float) -> list[Effect]:
         phase = self._phases[self._current]
         # Settled means nobody is awaited, or nobody's coming would help: those were not waited for.
         missed = set() if phase.settled(self._away) else set(phase.awaited(self._away))
         self._away |= missed  # one deadline is what a silent peer may cost
-        mixed = phase.mix(self._vector, self._rule)
+        mixed = phase.mix(self._vector, self._rule, self._standpoint)
         self._tally.add(phase, missed, mixed)
+        if self._review is not None:
+            self._review.close(self._current, self._vector, phase.vectors)
         phase.release()
         if mixed is not None:
             self._vector = mixed.vector
         self._current += 1
-        return self._open_phase() if self._current < len(self._phases) else self._close()
+        return self._open_phase(now) if self._current < len(self._phases) else self._close()
 
     def _close(self) -> list[Effect]:
         self._state = _State.CLOSED
-        self.outcome = self._tally.outcome(self._vector)
+        kept = () if self._review is None else tuple(self._review.kept)
+        self.outcome = self._tally.outcome(self._vector, kept)
         return [Close(self.outcome)]
 
     def _send_again(self, peer: PeerId) -> list[Effect]:
         members = (phase.others for phase in self._phases)
         return [Send(peer, said) for said, others in zip(self._sent, members, strict=False) if peer in others]
+
+
+class _Review:
+    """What is kept aside."""
+
+    def __init__(self) -> None:
+        self.kept: list[Kept] = []
+        self._lateness: dict[tuple[PeerId, int], float] = {}
+
+    def heard(self, peer: PeerId, phase: int, lateness: float) -> None:
+        self._lateness[peer, phase] = lateness
+
+    def close(self, phase: int, own: Vector, heard: Mapping[PeerId, Vector]) -> None:
+        if heard:
+            lateness = {peer: self._lateness.get((peer, phase), 0.0) for peer in heard}
+            self.kept.append(Kept(own, heard, lateness))
 
 
 class _Tally:
@@ -199,17 +238,17 @@ class _Tally:
         if not phase.others:
             return  # nothing was averaged, nothing was void
         self._lone = False
-        self._absent |= phase.missing
+        self._absent |= phase.missing | (phase.heard - phase.averaged)
         self._missed |= missed
         if mixed is not None:
-            self._present |= phase.heard
+            self._present |= phase.averaged
             self._squared_distances.append(mixed.squared_distance)
 
     def missed(self, peer: PeerId) -> bool:
         """Whether a phase waited for `peer` in vain."""
         return peer in self._missed
 
-    def outcome(self, vector: Vector) -> Outcome:
+    def outcome(self, vector: Vector, kept: tuple[Kept, ...]) -> Outcome:
         averaged = self._lone or bool(self._squared_distances)
         return Outcome(
             vector=vector,
@@ -218,6 +257,7 @@ class _Tally:
             absent=tuple(sorted(self._absent)),
             deadline_missed=tuple(sorted(self._missed)),
             consensus_distance=math.sqrt(math.fsum(self._squared_distances)) if averaged else None,
+            kept=kept,
         )
 
 

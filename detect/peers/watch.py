@@ -32,6 +32,9 @@ FEATURES: Final = ("norm", "cosine", "distance", "layer", "loss_change", "latene
 """What a forest is asked about where the node has a holdout that may steer."""
 _AWAY: Final = -0.4
 """Cosine to the median below which an update works against the others: honest ones stay above at Dirichlet 0.1."""
+_OVER: Final = 0.15
+"""Of the longest that a round's median update ever was: below, all is learned, and what is left of updates points
+anywhere."""
 _LONG: Final = (5.0, 10.0)
 """Times the median length, or distance: medium, high. Honest ones reach 4 where another pulls the model away."""
 _LAYER: Final = 5.0
@@ -100,6 +103,7 @@ class PeerWatch:
         self._group_test = GroupTest(members) if group_test else None
         self._evidence: list[Evidence] = []
         self._changes: list[Change] = []
+        self._longest = 0.0
         self._took_part: set[PeerId] = set()
         self._accused: set[PeerId] = set()
 
@@ -135,6 +139,10 @@ class PeerWatch:
         company = {str(peer): seen[peer] for peer in peers} | {"": Seen(own, 0.0)}  # no PeerId is empty; it sorts first
         columns = features({PeerId(name): sight for name, sight in company.items()}, before, self._terms.layers, loss)
         scores = {name: robust_z(np.asarray(values)) for name, values in columns.items()}
+        length = float(np.median(columns["norm"]))
+        self._longest = max(self._longest, length)
+        if length < _OVER * self._longest:
+            scores["cosine"] = np.zeros(len(company))
         samples = [{name: values[place + 1] for name, values in columns.items()} for place in range(len(peers))]
         odd = [False] * len(peers) if self._forest is None else self._forest.odd([_whole(one) for one in samples])
         for place, peer in enumerate(peers):
@@ -229,6 +237,7 @@ class PeerWatch:
         """All of it, in plain values and bytes."""
         return {
             "reputations": self._reputations.snapshot(),
+            "longest": self._longest,
             "forest": None if self._forest is None else self._forest.snapshot(),
             "group_test": None if self._group_test is None else self._group_test.snapshot(),
         }
@@ -237,7 +246,11 @@ class PeerWatch:
         """Go on from `snapshot`; what is switched off now is passed over. Raises `ValueError` where it is none."""
         if not isinstance(snapshot, Mapping) or not isinstance(snapshot.get("reputations"), Mapping):
             raise ValueError("it holds no reputations")  # noqa: TRY004 - told as all damage is
+        longest = snapshot.get("longest")
+        if not isinstance(longest, float) or not 0 <= longest < float("inf"):
+            raise ValueError(f"its longest update is {longest!r}")
         self._reputations.restore(snapshot["reputations"])
+        self._longest = longest
         for part, name in ((self._forest, "forest"), (self._group_test, "group_test")):
             stored = snapshot.get(name)
             if part is None or stored is None:

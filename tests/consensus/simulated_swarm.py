@@ -21,6 +21,7 @@ from consensus.mailbox import Mailbox
 from consensus.messages import Contribution, Vector
 from consensus.round import Round
 from consensus.rules import mean
+from consensus.standpoint_rules import Standpoint
 from crypto.identity import PeerId
 from overlay.liveness import Liveness
 
@@ -300,7 +301,8 @@ class Swarm:
             self.bounds[message.round] = np.minimum(low, vector), np.maximum(high, vector)
 
     @staticmethod
-    def _checked_mean(vectors: Sequence[Vector], weights: Sequence[float]) -> Vector:
+    def _checked_mean(vectors: Sequence[Vector], weights: Sequence[float], standpoint: Standpoint) -> Vector:
+        assert standpoint.own is not None
         assert abs(sum(weights) - 1.0) < 1e-12
         assert min(weights) >= 0.0
         return mean(vectors, weights)

@@ -62,7 +62,8 @@ class AnyRound(RuleBasedStateMachine):
         )
         self.perform(self.round.start(self.now))
 
-    def record(self, vectors, weights):
+    def record(self, vectors, weights, standpoint):
+        assert 0 <= standpoint.own < len(vectors)
         assert math.isclose(sum(weights), 1.0, abs_tol=1e-12)
         assert min(weights) >= 0
         self.reference += vectors

@@ -20,8 +20,8 @@ _WEISZFELD_STEPS = 100
 _WEISZFELD_FLOOR = 1e-6
 """Share of a usual squared distance below which a vector counts as being at the centre: keeps the steps moving."""
 _CLIPPING_STEPS = 3
-_WHOLE, _GONE = 1.5, 2.5
-"""Median distances up to which a vector counts whole, and from which it does not count."""
+_WHOLE, _GONE = 1.5, 2.0
+"""Usual distances up to which a vector counts whole, and from which it does not count."""
 _TIE = 1e-12
 
 
@@ -95,14 +95,14 @@ def geometric_median(company: Company) -> Row:
 def fading_mean(company: Company) -> Row:
     """The mean, in which those of the f furthest from the geometric median that are far out fade.
 
-    Each counts whole up to 1.5 median distances, not at all from 2.5 on, and in proportion between: a redescending
-    estimator (Hampel 1974, section 5). Scissors always cut f, so where each honest vector is unlike the others (one
-    class a node) they cut those whose data nobody else has, and liars need only stand among the honest; this cuts who
-    is out of reach. Oneself does not fade.
+    The usual distance is the one that all but f keep, so no longer than an honest one. Up to 1.5 of it each counts
+    whole, from 2 on not at all, and in proportion between: a redescending estimator (Hampel 1974, section 5). Scissors
+    always cut f, so where each honest vector is unlike the others (one class a node) they cut those whose data nobody
+    else has, and liars need only stand among the honest; this cuts who is out of reach. Oneself does not fade.
     """
     _need_majority(company)
     distances = np.sqrt(company.centre_distances(geometric_median(company)))
-    usual = max(float(np.median(distances)), np.finfo(np.float64).tiny)
+    usual = max(_reach(company, distances), np.finfo(np.float64).tiny)
     furthest = np.argsort(-distances, kind="stable")
     furthest = furthest[furthest != company.own][: company.byzantine]
     weights = company.weights.copy()

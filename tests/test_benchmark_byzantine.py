@@ -135,14 +135,15 @@ def test_weights_of_the_published_graph_are_of_metropolis_and_hastings():
 def test_the_published_setting_learns(rule):
     score = byzantine_published.learn(PROBLEM, byzantine_published.Swarm.drawn(8, 1), rule, "gaussian", 150)
     assert 0 <= score.least <= score.mean <= 100
-    assert score.apart < (60 if rule.endswith("0.3") else 1)  # a reach that is fixed goes on pulling
+    assert score.apart < 1
 
 
 def test_the_start_is_as_long_as_published_and_says_little():
     models = byzantine_published.start(4, PROBLEM, 1500, np.random.default_rng(0))
-    assert models.std() == pytest.approx(6, rel=0.3)
+    assert (models == models[0]).all()
+    assert models.std() == pytest.approx(6 / 2, rel=0.4)  # of 13 numbers that differ
     seen = models.reshape(4, -1, 4)
-    assert (seen - seen.mean(axis=2, keepdims=True)).std() < 1
+    assert (seen - seen.mean(axis=2, keepdims=True)).std() < 0.5
 
 
 def test_figures_and_heat_map(tmp_path, monkeypatch):

@@ -3,7 +3,7 @@ aggregation rules" (2023): MNIST, softmax, Erdős–Rényi graphs with p = 0.7, 
 
 Theirs: pixels in [−1, 1], batches of 32 consecutive rows, rate 0.9/√(k+1), weight decay 0.01, start N(0, 6²), 50,000
 iterations, Metropolis–Hastings weights, f of a node = its Byzantine neighbours, clipping at 0.3. Ours differs in the
-start, N(0, 6²) shrunk so as it would be after the iterations that are left out, and in the draw of batches.
+number of iterations and so in the start (`start`), and in the draw of batches.
 """
 
 from __future__ import annotations
@@ -177,15 +177,16 @@ class Seat:
 
 
 def start(nodes: int, problem: Problem, iterations: int, rng: np.random.Generator) -> np.ndarray:
-    """Models (n, d) of the norm of N(0, 6²), of which the iterations that are left out had time to forget only a part.
+    """One model for all nodes, (n, d), as long as the mean of n from N(0, 6²), which is where theirs soon meet.
 
     How long models are decides how far a flipped one is off, and decay alone wears it down. So the length is kept, but
     in what softmax does not see, the same number for all classes; what it sees is as small as after 50,000 iterations.
     """
     seen = np.exp(-DECAY * RATE * 2 * (50_000**0.5 - iterations**0.5))
-    drawn = rng.standard_normal((nodes, problem.size))
-    unseen = np.repeat(rng.standard_normal((nodes, problem.size // problem.classes)), problem.classes, axis=1)
-    return (START * (seen * drawn + (1 - seen**2) ** 0.5 * unseen)).astype(np.float32)
+    drawn = rng.standard_normal(problem.size)
+    unseen = np.repeat(rng.standard_normal(problem.size // problem.classes), problem.classes)
+    model = START / nodes**0.5 * (seen * drawn + (1 - seen**2) ** 0.5 * unseen)
+    return np.repeat(model.astype(np.float32)[None], nodes, axis=0)
 
 
 def learn(problem: Problem, swarm: Swarm, rule: str, attack: str, iterations: int, seed: int = 100) -> Score:

@@ -65,11 +65,11 @@ def geometric_median(vectors, weights, f, own):
 def fading_mean(vectors, weights, f, own):
     centre = geometric_median(vectors, weights, f, own)
     distances = [distance(v, centre) for v in vectors]
-    usual = float(np.median(distances))
+    usual = sorted(distances)[len(vectors) - f - 1]
     others = sorted((i for i in range(len(vectors)) if i != own), key=lambda i: -distances[i])
     faded = list(weights)
     for i in others[:f]:
-        faded[i] *= min(1.0, max(0.0, 2.5 - distances[i] / usual))
+        faded[i] *= min(1.0, max(0.0, 4 - 2 * distances[i] / usual))
     return average(vectors, faded)
 
 

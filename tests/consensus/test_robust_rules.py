@@ -239,7 +239,7 @@ def fading(scale, f=2):
 
 def test_who_is_within_reach_counts_whole_and_who_is_out_of_it_not_at_all():
     assert fading(1.2) == pytest.approx(2 * 1.2 / 14, abs=1e-3)
-    assert 0 < fading(2.1) < 2 * 2.1 / 14
+    assert 0 < fading(1.8) < 2 * 1.8 / 14
     assert fading(9) == pytest.approx(0, abs=1e-6)
     assert fading(1e6) == pytest.approx(0, abs=1e-6)
 

@@ -24,7 +24,9 @@ class BodyError(ValueError):
 
 
 class Stage(IntEnum):
-    """What a signed item is about. Those up to DISPUTE are agreed upon by all; the last two are each member's word."""
+    """What a signed item is about. Those up to DISPUTE, and DISTANCES, are agreed upon by all; CHECK and CERTIFY are
+    each member's word.
+    """
 
     COMMIT = 0
     """Leaves of the boxes, and commitments to two nonces."""
@@ -42,6 +44,8 @@ class Stage(IntEnum):
     """Combinations of the member's share of the sum, one set an owner."""
     CERTIFY = 8
     """The digest of the sum."""
+    DISTANCES = 9
+    """Shares of noised distances between the accepted updates; between DISPUTE and CHECK, where a cell screens."""
 
 
 class Role(IntEnum):

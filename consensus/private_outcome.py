@@ -87,3 +87,5 @@ class PrivateOutcome:
     are both certified, for any two quorums share an honest member, which signs once. More than that, say m − e, cannot
     be waited for: with f absentees, m − e − f honest members are sure to sign. Q is at most that (`PrivateTerms`).
     """
+    weights: tuple[int, ...] = ()
+    """Of the accepted in the mean, where a screen weighed them; empty: all weigh the same."""

@@ -8,9 +8,11 @@ from consensus.dispute import Committed, Docket, Settled, complaints, contradict
 from consensus.notary import value_of
 from consensus.private_holder import Status, unpack_scalars
 from consensus.private_messages import Body, BodyError, Item, Stage
+from consensus.private_runs import elements
 from consensus.private_supply import Entry, unpack_entries
 from consensus.private_terms import PrivateTerms
 from crypto.commitment import DIGEST_BYTES, NONCE_BYTES, Leaf, coin, commit_nonce, digest, merkle_root
+from crypto.distances import open_distances
 from crypto.norm_proof import Checker, Scalars
 from crypto.sketch import Sketch
 
@@ -23,6 +25,7 @@ class Record:
         self._nonce_commitments: dict[int, tuple[bytes, bytes]] = {}
         self._published: dict[int, dict[int, Scalars]] = {}
         self._scalars: Mapping[int, Item] = {}
+        self._distances: Mapping[int, Item] = {}
         self.leaves: dict[int, tuple[Leaf, ...]] = {}
         self.digests: dict[int, tuple[bytes, ...]] = {}
         """Of the boxes of bits, by dealer and holder."""
@@ -32,6 +35,8 @@ class Record:
         """Whose update may still count."""
         self.holders: set[int] = set()
         self.accepted: set[int] = set()
+        self.weights: dict[int, int] = {}
+        """Of the accepted, where a screen weighed them."""
         self.docket: Docket = {}
         self.sketch: Sketch | None = None
         self.checker: Checker | None = None
@@ -108,10 +113,31 @@ class Record:
         self.dealers -= settled.out
         return settled
 
+    def weigh(self, items: Mapping[int, Item]) -> frozenset[int] | None:
+        """DISTANCES: what each accepted update weighs. Gives the holders that lied; None where nobody can tell."""
+        if self._terms.screen is None:
+            raise RuntimeError("distances where there is no screen")
+        said = {author: elements(item.body, self._pairs) for author, item in items.items()}
+        words = {author: vector for author, vector in said.items() if vector is not None}
+        opened = open_distances(self._terms.packing, words)
+        if opened is None:
+            return None
+        self._distances = items
+        chosen = sorted(self.accepted)
+        self.weights = self._terms.screen.weights(chosen, opened.squared, self._terms.least_accepted)
+        return opened.liars
+
+    @property
+    def _pairs(self) -> int:
+        return len(self.accepted) * (len(self.accepted) - 1) // 2
+
     def opening_context(self, disputes: Mapping[int, Item]) -> bytes:
-        """What statements of the opening are about: this decision, this accepted set, these holders."""
-        decision = value_of(Stage.SCALARS, self._scalars), value_of(Stage.DISPUTE, disputes)
-        chosen = (*sorted(self.accepted), -1, *sorted(self.holders))
+        """What statements of the opening are about: this decision, this accepted set, these holders and weights."""
+        decision: tuple[bytes, ...] = value_of(Stage.SCALARS, self._scalars), value_of(Stage.DISPUTE, disputes)
+        chosen: tuple[int, ...] = (*sorted(self.accepted), -1, *sorted(self.holders))
+        if self._terms.screen is not None:
+            decision += (value_of(Stage.DISTANCES, self._distances),)
+            chosen += (-1, *(weight for _, weight in sorted(self.weights.items())))
         return digest("grapevine opening v1", self._terms.context, *decision, *chosen)
 
     def too_few(self, dealers: Collection[int]) -> str | None:
@@ -147,6 +173,9 @@ class Record:
                 if any(status not in tuple(Status) for status in item.body[NONCE_BYTES:]):
                     return "complaints that are none"
                 return self._check_nonce(Stage.NONCE_2, author, item, NONCE_BYTES + cell)
+            case Stage.DISTANCES:
+                mine = author in self.holders and elements(item.body, self._pairs) is not None
+                return None if mine else "shares of distances that nobody asked for, or of another form"
             case _:
                 return self._check_matter(author, item)
 

@@ -1,14 +1,15 @@
 """One private round of one node, as a state machine without I/O: the sum of a cell's updates, and nothing else.
 
-    COMMIT ─► NONCE_1 ─► PROVE ─► (boxes) ─► NONCE_2 ─► [SUPPLY] ─► SCALARS ─► [DISPUTE] ─► opening ─► CLOSED
-       │         │          │         wait       │          │           │           │          │
-       └─────────┴──────────┴────────────────────┴──────────┴───────────┴───────────┴──────────┴─► void, CLOSED
+    COMMIT ─► NONCE_1 ─► PROVE ─► (boxes) ─► NONCE_2 ─► [SUPPLY] ─► SCALARS ─► [DISPUTE] ─► [DISTANCES] ─► opening
+       │         │          │         wait       │          │           │           │            │            │
+       └─────────┴──────────┴────────────────────┴──────────┴───────────┴───────────┴────────────┴────────────┴─► CLOSED
 
 Each stage in capitals is one agreement (`consensus.agreement`) on one bundle of signed items, one a member: the leaves
 of its boxes and commitments to two nonces; the first nonce (coin 1 draws the sketch); digests of the boxes of bits; the
 second nonce (coin 2 draws the checks) and what it lacks; masked scalars. SUPPLY and DISPUTE take place where somebody
-complains, or a scalar is off. All that follows is a function of the bundles decided: who is left out, who is convicted,
-the accepted set. So honest members that come to the end of SCALARS or DISPUTE have **one accepted set**.
+complains, or a scalar is off; DISTANCES where the cell weighs its updates (`screen`). All that follows is a function of
+the bundles decided: who is left out, who is convicted, the accepted set, the weights. So honest members that come to
+the end of SCALARS or DISPUTE have **one accepted set**.
 
 **No member opens two sums.** A member opens when the last stage is decided, once, and its statements are about that
 decision. Decisions are unique (the argument is in `agreement`: two quorums of ⌊(m + b) / 2⌋ + 1 votes, b = max(t, e),
@@ -103,7 +104,7 @@ class PrivateRound:
                 largest=self._sizes.item(stage),
             )
             for stage in Stage
-            if stage <= Stage.DISPUTE
+            if stage <= Stage.DISPUTE or (stage is Stage.DISTANCES and terms.screen is not None)
         }
         self._stage: Stage | None = None
         self._gather_until = math.inf
@@ -299,29 +300,33 @@ class PrivateRound:
 
     def _give_up(self, reason: str, *, certain: bool) -> None:
         self._void = reason
-        self._finish(None, (), exposed=not certain and self._me in self._record.dealers)
+        opened = self._stage is Stage.DISTANCES  # of which more than our own share may be known
+        self._finish(None, (), exposed=(opened or not certain) and self._me in self._record.dealers)
 
     def _close(self, opening: Opening | DirectOpening) -> None:
         mean = None
+        accepted, weights = self._record.accepted, self._record.weights
         if opening.total is None:
             self._void = "the sum could not be opened"
         else:
-            mean = self._terms.fixed.decode(opening.total, len(self._record.accepted))
+            mean = self._terms.fixed.decode(opening.total, self._terms.whole_weight if weights else len(accepted))
             mean.flags.writeable = False
         self._finish(mean, tuple(sorted(opening.certificate.items())), exposed=self._me in self._record.accepted)
 
     def _finish(self, mean: Vector | None, certificate: tuple[tuple[int, Item], ...], *, exposed: bool) -> None:
-        cell = self._terms.cell
+        cell, weights = self._terms.cell, self._record.weights
+        counted = sorted(member for member in self._record.accepted if weights.get(member, 1))
         self.outcome = PrivateOutcome(
             number=self.number,
             mean=mean,
-            accepted=tuple(cell[member] for member in sorted(self._record.accepted)) if mean is not None else (),
+            accepted=tuple(cell[member] for member in counted) if mean is not None else (),
             culprits=self._culprits.named,
             absent=tuple(cell[member] for member in sorted(self._away | self._waited_for())),
             void=self._void,
             exposed=exposed,
             certificate=tuple((cell[author], item.signature) for author, item in certificate),
             certified=len(certificate) >= self._terms.quorum.size,
+            weights=tuple(weights[member] for member in counted) if weights and mean is not None else (),
         )
 
     def _effects(self) -> list[SecretEffect]:

@@ -55,6 +55,7 @@ class Sizes:
             Stage.SUPPLY: entries,
             Stage.SCALARS: m * (1 + 4 * sum(Scalars.sizes(proof))),
             Stage.DISPUTE: entries,
+            Stage.DISTANCES: 4 * len(proof.blur.pairs) if proof.blur else 0,
             Stage.CHECK: m * CHECK_BYTES,
             Stage.CERTIFY: DIGEST_BYTES,
         }

@@ -19,7 +19,8 @@ from consensus.private_record import Record, no_leaves, promise
 from consensus.private_supply import Dealt
 from consensus.private_terms import PrivateTerms
 from crypto.commitment import NONCE_BYTES
-from crypto.field import Vector, total
+from crypto.distances import distance_shares
+from crypto.field import Vector, total, weighted
 from crypto.norm_proof import ProofError
 
 
@@ -86,6 +87,7 @@ class Stages:
         self._key_is_new = key_is_new
         self._nonces = {stage: randbytes(NONCE_BYTES) for stage in (Stage.NONCE_1, Stage.NONCE_2)}
         self._scalars: Mapping[int, Item] = {}
+        self._disputes: Mapping[int, Item] = {}
         self._follow: dict[Stage, Callable[[Mapping[int, Item]], Step]] = {
             Stage.COMMIT: self._committed,
             Stage.NONCE_1: self._first_coin,
@@ -94,6 +96,7 @@ class Stages:
             Stage.SUPPLY: self._supplied,
             Stage.SCALARS: self._judge,
             Stage.DISPUTE: self._disputed,
+            Stage.DISTANCES: self._weigh,
         }
 
     def follow(self, stage: Stage, items: Mapping[int, Item]) -> Step:
@@ -184,25 +187,53 @@ class Stages:
         self._scalars = items
         self._take_settled(self.record.judge(items), items)
         if not self.record.docket:
-            return self._open({})
+            return self._settled()
         answer = self._entries()
         if answer is not None and not self.record.may_publish(self._me, answer):
             answer = b""  # rather out of the sum than an honest holder's share in public
         return Enter(Stage.DISPUTE, answer, self.record.docket.keys(), 0)
 
     def _disputed(self, items: Mapping[int, Item]) -> Step:
+        self._disputes = items
         self._take_settled(self.record.dispute(items), self._scalars, items)
-        return self._open(items)
+        return self._settled()
 
-    def _open(self, disputes: Mapping[int, Item]) -> Step:
+    def _settled(self) -> Step:
+        """The accepted set is known: open the sum, or what weighs the updates in it."""
         record = self.record
         if (reason := record.too_few(record.accepted)) is not None:
             return Void(reason)
+        if self._terms.screen is None:
+            return self._open()
         dealt = self._holder.dealt(record.accepted)
-        mine = total([part.share for part in dealt.values()]) if dealt.keys() == record.accepted else None
+        body = None
+        if self._me in record.holders and dealt.keys() == record.accepted:
+            shares = distance_shares(self._terms.proof, {dealer: part.bits for dealer, part in dealt.items()})
+            body = shares.astype("<u4", copy=False).tobytes()
+        return Enter(Stage.DISTANCES, body, record.holders, self._terms.least_holders)
+
+    def _weigh(self, items: Mapping[int, Item]) -> Step:
+        liars = self.record.weigh(items)
+        if liars is None:
+            return Void("the distances could not be opened: too many shares of them are off")
+        for liar in liars:
+            self._culprits.name(liar, "signed wrong shares of the distances", proof_of(liar, items), proved=False)
+        return self._open()
+
+    def _open(self) -> Step:
+        record = self.record
+        dealt = self._holder.dealt(record.accepted)
+        mine = self._sum(dealt) if dealt.keys() == record.accepted else None
         self._holder.forget()
         self._dealer = None
-        return Open(record.opening_context(disputes), mine)
+        return Open(record.opening_context(self._disputes), mine)
+
+    def _sum(self, dealt: Mapping[int, Dealt]) -> Vector:
+        weights = self.record.weights
+        if not weights:
+            return total([part.share for part in dealt.values()])
+        chosen = {dealer: part for dealer, part in dealt.items() if weights[dealer]}
+        return weighted([part.share for part in chosen.values()], [weights[dealer] for dealer in chosen])
 
     # --- small steps --------------------------------------------------------------------------------------------------
 

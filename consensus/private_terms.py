@@ -9,12 +9,13 @@ from functools import cached_property
 
 from consensus.errors import PlanError
 from consensus.quorum import Quorum
+from consensus.screen import WHOLE, Screen
 from crypto.commitment import digest
 from crypto.fixedpoint import FixedPoint
 from crypto.identity import PeerId
 from crypto.norm_proof import ProofParameters
 from crypto.sealing import BoxContext, Bulk
-from crypto.shamir import Packing
+from crypto.shamir import Packing, PackingError
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,8 @@ class PrivateTerms:
     direct_bytes: int = 0
     """A share of the sum up to this long is told to all, instead of a run of it to each owner: more bytes in fewer
     waves."""
+    screen: Screen | None = None
+    """How updates are weighed by noised distances; `proof.blur` is their noise. None: all weigh the same."""
 
     def __post_init__(self) -> None:
         packing = self.packing
@@ -72,6 +75,22 @@ class PrivateTerms:
             )
         if self.least_accepted > m - f - e:
             raise PlanError(f"h + t <= m - f - e is needed: h={self.least_honest}, t={t}, m={m}, f={f}, e={e}")
+        self._check_screen()
+
+    def _check_screen(self) -> None:
+        if (self.screen is None) != (self.proof.blur is None):
+            raise PlanError("distances are opened where there is a screen, and with noise: give both or neither")
+        if self.screen is None:
+            return
+        try:
+            self.packing.require_quadratic_correction()
+        except PackingError as error:
+            raise PlanError(f"a screen opens distances, and {error}") from error
+        self.screen.require_room(self.packing.members - self.packing.absentees)
+        if self.fixed.members < self.whole_weight:
+            raise PlanError(
+                f"a weighted sum needs room for {self.whole_weight} encodings, there is for {self.fixed.members}"
+            )
 
     @property
     def packing(self) -> Packing:
@@ -95,6 +114,11 @@ class PrivateTerms:
         if honest is None:
             honest = max(1, packing.members - packing.tolerated - packing.absentees - packing.liars)
         return honest + packing.tolerated
+
+    @property
+    def whole_weight(self) -> int:
+        """What the weights of a screen add up to."""
+        return WHOLE // self.least_accepted * self.least_accepted
 
     @property
     def least_heard(self) -> int:
@@ -122,8 +146,14 @@ class PrivateTerms:
             packing.members, packing.tolerated, packing.packed, packing.liars, packing.absentees,
             proof.clip, proof.rows, proof.bound_bits, proof.shift,
             fixed.scale.hex(), fixed.clip.hex(), fixed.members, fixed.noise,
-            self.least_accepted, self.bulk.value, self.direct_bytes, *self.cell,
+            self.least_accepted, self.bulk.value, self.direct_bytes, *self._screened, *self.cell,
         )  # fmt: skip
+
+    @property
+    def _screened(self) -> tuple[str | int, ...]:
+        if self.screen is None or self.proof.blur is None:
+            return ()
+        return "screen", self.screen.rule, self.screen.byzantine, self.proof.blur.reach
 
     def first_leader(self, stage: int) -> int:
         """Whose turn precedes that of the first leader of a stage."""

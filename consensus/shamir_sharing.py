@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -11,7 +11,10 @@ import numpy as np
 from consensus.errors import PlanError
 from consensus.private_round import PrivateRound
 from consensus.private_terms import PrivateTerms
+from consensus.screen import WHOLE, Screen
 from consensus.sharing import Hand, Update
+from crypto.blur import Blur, BlurError
+from crypto.distances import unit
 from crypto.fixedpoint import FixedPoint, FixedPointError
 from crypto.identity import PeerId
 from crypto.norm_proof import ProofError, ProofParameters
@@ -46,6 +49,8 @@ class ShamirSharing:
     layout: bytes = bytes(32)
     direct_bytes: int = 32 * 1024
     """See `PrivateTerms.direct_bytes`: where a wave costs more than the bytes that it spares."""
+    screen: Screen | None = None
+    """How updates are weighed by noised distances; None: all weigh the same."""
 
     def __post_init__(self) -> None:
         if (self.clip is None) == (self.encoding is None):
@@ -56,15 +61,21 @@ class ShamirSharing:
     @cached_property
     def proof(self) -> ProofParameters:
         """What is proved of an update; its `honest_norm` is the room for noised ones, in lattice units."""
-        return proof_of(Packing(self.members, self.tolerated, self.packed, self.liars, self.absentees))
+        proof = proof_of(Packing(self.members, self.tolerated, self.packed, self.liars, self.absentees))
+        if self.screen is None:
+            return proof
+        shares = self.members - self.tolerated - self.absentees - self.liars
+        honest = max(1, shares if self.least_honest is None else self.least_honest)
+        return replace(proof, blur=Blur.of(self.members, self.screen.noise * unit(proof), honest))
 
     @cached_property
     def fixed(self) -> FixedPoint:
         """How updates are written."""
+        room = self.members if self.screen is None else max(self.members, WHOLE)
         if self.encoding is not None:
-            return self.encoding
+            return self.encoding if self.screen is None else replace(self.encoding, members=room)
         clip = self.clip or 0.0
-        return FixedPoint(self.proof.honest_norm / clip if clip else 0.0, clip, self.members)
+        return FixedPoint(self.proof.honest_norm / clip if clip else 0.0, clip, room)
 
     @property
     def vouching(self) -> int:
@@ -74,7 +85,7 @@ class ShamirSharing:
     def most_bytes(self, size: int) -> int:
         """Of the body of any message of a round on d = `size` parameters: a dispute about e + f boxes a member."""
         proof = self.proof
-        bits = proof.rows * proof.bits + proof.slack_bits
+        bits = proof.words + (len(proof.blur.pairs) if proof.blur else 0)
         columns = proof.packing.columns(size)
         box = 4 * (columns + bits) + TAG_BYTES * len(blocks_of(columns)) + _BOX_BYTES
         published = max(self.members, self.members * (proof.packing.liars + proof.packing.absentees))
@@ -115,7 +126,7 @@ class ShamirSharing:
     ) -> PrivateTerms:
         try:
             proof, fixed = self.proof, self.fixed
-        except (PackingError, ProofError, FixedPointError) as error:
+        except (PackingError, ProofError, FixedPointError, BlurError) as error:
             raise PlanError(str(error)) from error
         return PrivateTerms(
             cell=cell,
@@ -130,6 +141,7 @@ class ShamirSharing:
             deadline_s=self.deadline_s,
             least_honest=self.least_honest,
             direct_bytes=self.direct_bytes,
+            screen=self.screen,
         )
 
 

@@ -113,6 +113,16 @@ def total(vectors: Sequence[Columns]) -> Vector:
     return result
 
 
+def weighted(vectors: Sequence[Columns], weights: Sequence[int]) -> Vector:
+    """Σ w_i v_i of one or more vectors of one shape (n,), weights in 0 … p − 1."""
+    result = np.zeros(vectors[0].size, dtype=np.uint32)
+    for start in range(0, result.size, BLOCK):
+        where = slice(start, min(start + BLOCK, result.size))
+        for vector, weight in zip(vectors, weights, strict=True):
+            result[where] = add(result[where], multiply(vector[where], np.uint32(weight)))
+    return result
+
+
 def sum_of(values: Vector) -> int:
     """Sum of all elements of an array of any shape, as one field element."""
     return int(values.sum(dtype=np.uint64)) % PRIME  # exact up to 2**33 elements

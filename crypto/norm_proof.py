@@ -7,7 +7,8 @@ masked by randomness that the dealer shared, so that all that the scalars say is
 
 - C1 the share vectors lie on a codeword of degree δ (twice: an error of 2⁻⁶²) · C1b those of the bits on one of degree
 t (twice) - C2 the sketch of the shared vector is the number that the bits spell - C3/C4 bits are bits, and Σ ((y >>
-shift))² + slack = τ, on a codeword of degree 2t with 0 at 0
+shift))² + slack = τ, on a codeword of degree 2t with 0 at 0; where distances are to be opened, the bits of their noise
+are among the bits, and (C5) the sharings of zero that hide products are added to this word
 
 Prio3 and PINE are the models of bits and wrap-around test, EIFFeL that of checking shares without a server.
 
@@ -34,12 +35,14 @@ How long a vector x may be, for any C, B = 2^bound_bits, shift and p. Let S = |x
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
+from dataclasses import field as member
 from itertools import accumulate, pairwise
 from typing import Self
 
 import numpy as np
 
 from crypto import field
+from crypto.blur import Blur
 from crypto.decoding import Decoded, decode
 from crypto.field import PRIME, Vector
 from crypto.randomness import Stream
@@ -67,6 +70,8 @@ class ProofParameters:
     """A row of the sketch lies in [−B, B), B = 2^bound_bits."""
     shift: int = 4
     """Low bits of a row that its square leaves out."""
+    blur: Blur | None = None
+    """Noise on distances between updates, where those are to be opened (`crypto.distances`)."""
 
     def __post_init__(self) -> None:
         if self.rows % 32 or not 32 <= self.rows <= 128:
@@ -82,6 +87,11 @@ class ProofParameters:
             raise ProofError(
                 f"k (B / 2^shift)^2 + 2^slack_bits < p is needed, lest the sum of squares wrap: "
                 f"k={self.rows}, B={self.bound}, shift={self.shift}"
+            )
+        if self.blur is not None and 4 * self.tau + self.packing.members * self.blur.reach > PRIME // 2:
+            raise ProofError(
+                f"4 tau + m A <= (p - 1) / 2 is needed, lest a noised distance wrap: tau={self.tau}, "
+                f"m={self.packing.members}, A={self.blur.reach}; use less noise"
             )
 
     @property
@@ -103,6 +113,11 @@ class ProofParameters:
     def slack_bits(self) -> int:
         """Bits of τ − Σ (y >> shift)²."""
         return self.tau.bit_length()
+
+    @property
+    def words(self) -> int:
+        """All bits that a dealer shares."""
+        return self.rows * self.bits + self.slack_bits + (self.blur.words if self.blur else 0)
 
     @property
     def honest_norm(self) -> float:
@@ -134,6 +149,10 @@ class _Words:
         return np.concatenate([getattr(self, item.name) for item in fields(self)])
 
 
+def _none() -> Vector:
+    return np.empty(0, dtype=np.uint32)
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class MaskShares(_Words):
     """What a holder is sent beside its share, before coin 1."""
@@ -162,10 +181,16 @@ class BitShares(_Words):
     """(slack_bits,): the bits of τ − Σ (y >> shift)²."""
     degree: Vector
     """M (REPEATS,): random."""
+    blur: Vector = member(default_factory=_none)
+    """(pairs · bits,): the bits of noise on distances."""
+    zeros: Vector = member(default_factory=_none)
+    """(pairs,): degree 2t, secret 0: they hide all of a product but its secret."""
 
     @classmethod
     def sizes(cls, parameters: ProofParameters) -> tuple[int, ...]:  # noqa: D102
-        return parameters.rows * parameters.bits, parameters.slack_bits, REPEATS
+        blur = parameters.blur
+        noise = (blur.words, len(blur.pairs)) if blur else (0, 0)
+        return parameters.rows * parameters.bits, parameters.slack_bits, REPEATS, *noise
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -220,9 +245,17 @@ def deal_bits(parameters: ProofParameters, values: Integers, stream: Stream) -> 
 
 
 def share_bits(parameters: ProofParameters, rows: Vector, slack: Vector, stream: Stream) -> tuple[BitShares, ...]:
-    """Sharings of degree t of `rows` (k, bits), `slack` (slack_bits,) and the masks of C1b, one set a holder."""
+    """Sharings of degree t of `rows` (k, bits), `slack` (slack_bits,) and the masks of C1b, one set a holder; with a
+    blur, of fresh noise too, and sharings of zero.
+    """
+    packing = parameters.packing
     secrets = np.concatenate([rows.reshape(-1), slack, stream.elements(REPEATS)])
-    shares = share_at_zero(parameters.packing, secrets, parameters.packing.tolerated, stream)
+    if parameters.blur is not None:
+        secrets = np.concatenate([secrets, parameters.blur.spell(parameters.blur.draw(stream))])
+    shares = share_at_zero(packing, secrets, packing.tolerated, stream)
+    if parameters.blur is not None:
+        none = np.zeros(len(parameters.blur.pairs), dtype=np.uint32)
+        shares = np.concatenate([shares, share_at_zero(packing, none, 2 * packing.tolerated, stream)], axis=1)
     return tuple(BitShares.from_vector(parameters, share) for share in shares)
 
 
@@ -231,7 +264,7 @@ class Checker:
 
     def __init__(self, parameters: ProofParameters, sketch: Sketch, coin: bytes) -> None:
         """`sketch` is that of coin 1, `coin` the second one."""
-        k, words = parameters.rows, parameters.rows * parameters.bits + parameters.slack_bits
+        k, words, blur = parameters.rows, parameters.words, parameters.blur
         self._parameters = parameters
         self._sketch = sketch
         self._degree = tuple(f"check C1 {repeat}" for repeat in range(REPEATS))
@@ -240,6 +273,7 @@ class Checker:
         self._row_weights = Stream(coin, "check C2").elements(k)
         self._bit_weights = Stream(coin, "check C3").elements(1, words)
         self._norm_weight = np.uint32(Stream(coin, "check C4").elements(1)[0])
+        self._zero_weights = None if blur is None else Stream(coin, "check C5").elements(1, len(blur.pairs))
 
     def scalars(
         self, shares: Sequence[Share], masks: Sequence[MaskShares], bits: Sequence[BitShares]
@@ -249,7 +283,7 @@ class Checker:
         sketch, degree = self._sketch.combine(self._row_weights, challenges, shares)
         degree = field.add(degree.T, np.stack([mask.degree for mask in masks]))
         sketch = field.add(sketch.T, np.stack([mask.sketch for mask in masks]))
-        words = np.stack([np.concatenate([part.rows, part.slack]) for part in bits])
+        words = np.stack([np.concatenate([part.rows, part.slack, part.blur]) for part in bits])
         bit_degree = field.add(field.inner(words, self._bit_degree), np.stack([part.degree for part in bits]))
         value, square = self._spelled(words)
         value = field.add(value, np.stack([mask.value for mask in masks]))
@@ -257,14 +291,16 @@ class Checker:
         statement = field.inner(field.multiply(words, one_less), self._bit_weights)
         statement = field.add(statement, field.multiply(square, self._norm_weight))
         statement = field.add(statement, np.stack([mask.zero for mask in masks]))
+        if self._zero_weights is not None:
+            statement = field.add(statement, field.inner(np.stack([part.zeros for part in bits]), self._zero_weights))
         return tuple(Scalars(*parts) for parts in zip(degree, bit_degree, sketch, value, statement, strict=True))
 
     def _spelled(self, words: Vector) -> tuple[Vector, Vector]:
         """Shares (D, 1) of Σ_a weight_a · y_a and of Σ top(y)² + slack − τ from shares of bits (D, k · bits +
-        slack_bits).
+        slack_bits + …).
         """
-        parameters = self._parameters
-        rows, slack = np.split(words.astype(np.uint64), [parameters.rows * parameters.bits], axis=1)
+        parameters, first = self._parameters, self._parameters.rows * self._parameters.bits
+        rows, slack, _ = np.split(words.astype(np.uint64), [first, first + parameters.slack_bits], axis=1)
         powers = np.uint64(1) << np.arange(parameters.bits, dtype=np.uint64)
         rows = rows.reshape(-1, parameters.rows, parameters.bits)
         tops = _less(

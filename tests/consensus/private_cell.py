@@ -42,8 +42,8 @@ def keys(m: int) -> tuple[tuple[Identity, ChannelKey], ...]:
 
 
 def terms_of(packing: Packing, *, rows: int = 32, size: int = SIZE, number: int = 3, **others) -> PrivateTerms:
-    proof = ProofParameters(packing, rows=rows)
-    fixed = FixedPoint(scale=proof.honest_norm, clip=1.0, members=packing.members)
+    proof = others.pop("proof", None) or ProofParameters(packing, rows=rows)
+    fixed = others.pop("fixed", None) or FixedPoint(scale=proof.honest_norm, clip=1.0, members=packing.members)
     pairs = keys(packing.members)
     return PrivateTerms(
         cell=tuple(one.peer_id for one, _ in pairs),

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from consensus.meeting_messages import BaseCopy, BaseWanted, ChannelKeyNotice, Standing
-from consensus.private_messages import Bundle, Fetch, Item, Portion, Sealed, Vote
+from consensus.private_messages import Bundle, Fetch, Item, Portion, Sealed, Stage, Vote
 from crypto.sealing import PUBLIC_BYTES
 from overlay.wire import Decoder, Limits, WireError, encode
 from tests.overlay.test_wire import split
@@ -64,7 +64,7 @@ def test_nothing_but_a_wire_error_comes_of_other_bytes(message, data):
     "message",
     [
         Sealed(-1, 0, b""),
-        Sealed(0, 9, b""),
+        Sealed(0, max(Stage) + 1, b""),
         Item(0, 0, 256, bytes(64), b""),
         Item(0, 0, 0, bytes(63), b""),
         Vote(0, 0, 0, 2, bytes(32), bytes(64)),

@@ -29,6 +29,7 @@ WHOLE: Final = 240
 """What weights add up to, about: a multiple of most numbers of members that there are. A sum of updates of 1.7 C with
 these weights is 240 · 1.7 C, far from wrapping.
 """
+DEFAULT_RULE: Final = "nnm+geometric-median"
 _UNIT: Final = 2**40
 """Of the weights of a rule (`company.tidied`)."""
 
@@ -37,17 +38,21 @@ _UNIT: Final = 2**40
 class Screen:
     """How the members of a cell are weighed. Raises PlanError for a rule that distances are not enough for."""
 
-    rule: str = "nnm+geometric-median"
+    rule: str = DEFAULT_RULE
     byzantine: int = 2
     """f: members of a cell that the rule is to bear; of fewer that are accepted, as many as it can."""
-    noise: float = 0.05
-    """Deviation of the noise on a squared distance, in C²; the most that two honest updates are apart is 3.2 C²."""
+    noise: float = 0.2
+    """ν: deviation of the noise on a squared distance, in C². Honest updates are 0.9 C long at most, so that two are
+    3.24 C² apart at most. Without differential privacy this is what a round keeps back about a member: a change of its
+    update by x C is seen with a signal of μ ≈ (34 x + 0.1) / ν deviations at worst, over all m − 1 = 7 distances
+    (`crypto.distances`): at 0.2, one of 0.3 % of C with μ = 1. It adds up over rounds, as μ √rounds.
+    """
 
     def __post_init__(self) -> None:
         if not (math.isfinite(self.noise) and self.noise > 0):
             raise PlanError(f"a screen opens distances with noise only: noise > 0 is needed, got {self.noise}")
-        rule = lookup(self.rule, self.byzantine)
-        if not isinstance(rule, DistanceAverage) or self.rule.endswith(("self-centred-clipping", "clipped-sum")):
+        lookup(self.rule, self.byzantine)
+        if not by_distances(self.rule):
             raise PlanError(
                 f"a screen sees distances and nothing else, and has no vector of its own: {self.rule!r} needs more; "
                 "use nnm+geometric-median"
@@ -75,6 +80,11 @@ class Screen:
             raise PlanError(f"{self.rule!r} needs more than distances")
         weights = rule.weights(Company(matrix, np.full(count, 1 / count), byzantine))
         return dict(zip(accepted, whole_weights(weights, least), strict=True))
+
+
+def by_distances(rule: str) -> bool:
+    """Whether the rule of that name needs distances alone, and no vector of its own."""
+    return isinstance(lookup(rule), DistanceAverage) and not rule.endswith(("self-centred-clipping", "clipped-sum"))
 
 
 def whole_weights(weights: Row, least: int) -> list[int]:

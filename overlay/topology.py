@@ -150,7 +150,16 @@ class Topology(Section):
         """
         if self.privacy.sharing == "none":
             return None
-        setting = Setting(self.cell_members, self.rounds.deadline_s, self.digest(), layout, encoding, self.detect.bench)
+        setting = Setting(
+            self.cell_members,
+            self.rounds.deadline_s,
+            self.digest(),
+            layout,
+            encoding,
+            self.detect.bench,
+            self.consensus.rule,
+            self.consensus.byzantine,
+        )
         return sharing_of(self.privacy, setting)
 
     def with_overrides(self, rounds: int | None = None, seed: int | None = None, dataset: str | None = None) -> Self:

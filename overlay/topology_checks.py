@@ -101,8 +101,12 @@ def check_sharing(privacy: Privacy, consensus: Consensus, names: Sequence[str], 
         why = "the sums of neighbourhoods that overlap can be subtracted, and what is left is one node's update"
         raise Problem(f'{here} does not go with committee = "neighbourhood": {why}', _USE_CELLS, "privacy.sharing")
     members = cell_size(consensus, names, made, here)
+    if privacy.screen and not consensus.byzantine:
+        what = "= true weighs updates so as to bear a number of liars, and consensus.byzantine is 0"
+        remedy = 'write rule = "nnm+geometric-median" and byzantine = 2, say, in [consensus]'
+        raise Problem(what, remedy, "privacy.screen")
     try:
-        sharing_of(privacy, Setting(members, 1.0, bench=bench))
+        sharing_of(privacy, Setting(members, 1.0, bench=bench, rule=consensus.rule, byzantine=consensus.byzantine))
     except PlanError as error:
         numbers = "tolerated, packing, liars or absentees" if privacy.sharing == "shamir" else "tolerated or absentees"
         remedy = f"use larger cells, or lower {numbers}"

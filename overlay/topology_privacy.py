@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Final, Literal, Self
+from typing import Final, Literal, Self
 
 from pydantic import Field, model_validator
 
-from overlay.section import Planned, Section
+from overlay.section import Section
 from overlay.topology_errors import Problem
 
 MAX_ROWS: Final = 1 << 40
 
 _READ: Final[dict[str, tuple[str, ...]]] = {
     "none": (),
-    "shamir": ("tolerated", "packing", "liars", "absentees", "clip", "coordinates"),
+    "shamir": ("tolerated", "packing", "liars", "absentees", "clip", "coordinates", "screen"),
     "masks": ("tolerated", "absentees", "clip", "coordinates"),
     "ckks": ("tolerated", "absentees", "clip", "coordinates"),
     "bfv": ("tolerated", "absentees", "clip", "coordinates"),
@@ -30,8 +30,6 @@ _NOISED: Final[dict[str, tuple[str, ...]]] = {
 class Privacy(Section):
     """What peers may learn of each other's updates."""
 
-    planned: ClassVar[Planned] = {"screen": ()}
-
     sharing: Literal["none", "shamir", "masks", "ckks", "bfv"] = "none"
     """none: neighbours see models | shamir: only a cell's sum, proved | masks: only its sum | ckks, bfv: encrypted"""
     tolerated: int = Field(default=2, ge=1, le=255)
@@ -46,6 +44,10 @@ class Privacy(Section):
     """Largest Euclidean norm of an update; a longer one is shortened to it."""
     coordinates: float = Field(default=1.0, gt=0, le=1)
     """Share of the parameters that a round is about, drawn anew each round; what is left out waits."""
+    screen: bool = False
+    """Whether a cell weighs its updates by noised distances, so as to bear consensus.byzantine liars in it."""
+    screen_noise: float = Field(default=0.2, ge=1e-3, le=10)
+    """Deviation of the noise on a squared distance, in (clip / 0.9) squared: more hides more, and screens worse."""
     dp: Literal["off", "record", "update"] = "off"
     """off: no noise | record: a row of a node's data is hidden | update: all that a node does is hidden"""
     noise: Literal["local", "distributed"] = "local"
@@ -64,6 +66,8 @@ class Privacy(Section):
     def unused(self) -> frozenset[str]:
         """What the chosen sharing and noise do not read."""
         read = {"sharing", "dp", *_READ[self.sharing], *_NOISED[self.dp]}
+        if self.screen:
+            read.add("screen_noise")
         if self.dp == "record" and self.noise == "distributed":
             read.discard("clip")  # the sum of clipped gradients has a bound of its own
         return frozenset(type(self).model_fields) - read
@@ -77,6 +81,8 @@ class Privacy(Section):
                 'write tolerated = 1, or use sharing = "shamir" or "masks"',
                 "tolerated",
             )
+        if self.screen:
+            self._screen_goes_with_the_rest()
         if self.dp == "off":
             self._no_claim_without_noise()
             return self
@@ -88,6 +94,21 @@ class Privacy(Section):
             what = '= "distributed" needs sharing: one share of the noise protects nothing by itself'
             raise Problem(what, 'set sharing = "shamir", or use noise = "local"', "noise")
         return self
+
+    def _screen_goes_with_the_rest(self) -> None:
+        if self.sharing != "shamir":
+            what = (
+                f'= true needs sharing = "shamir", whose proofs carry sketches of updates; here it is "{self.sharing}"'
+            )
+            raise Problem(what, 'set sharing = "shamir", or take it out', "screen")
+        if self.dp != "off" and self.noise == "distributed":
+            what = (
+                '= true does not go with noise = "distributed": distances would be paid for in every round, and noise '
+                "that keeps the price of a run bearable (three times clip squared for epsilon = 4) drowns them"
+            )
+            raise Problem(
+                what, 'use noise = "local", after which distances cost nothing more, or take it out', "screen"
+            )
 
     def _no_claim_without_noise(self) -> None:
         """Nobody shall read a budget in a file that adds no noise."""

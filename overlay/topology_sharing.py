@@ -7,7 +7,9 @@ from typing import Any, Final, Literal, cast
 
 from consensus.encrypted_sharing import EncryptedSharing
 from consensus.encrypted_terms import MIN_CIPHERTEXTS
+from consensus.errors import PlanError
 from consensus.masked_sharing import MaskedSharing
+from consensus.screen import DEFAULT_RULE, Screen, by_distances
 from consensus.shamir_sharing import ShamirSharing
 from consensus.sharing import Sharing
 from crypto.fixedpoint import FixedPoint
@@ -29,6 +31,10 @@ class Setting:
     """How updates are written where noise decides that; else it follows from `clip`."""
     bench: int = 0
     """Members of a cell that bring nothing to a round, in turn."""
+    rule: str = "mean"
+    """How vectors are averaged; a screen takes it where it needs distances alone."""
+    byzantine: int = 0
+    """Members of a committee that the rule is to bear."""
 
 
 def sharing_of(privacy: Privacy, setting: Setting) -> Sharing:
@@ -45,6 +51,11 @@ def sharing_of(privacy: Privacy, setting: Setting) -> Sharing:
     honest = noise_shares(privacy, setting.members - setting.bench)
     if honest is None and setting.bench:
         honest = max(1, updates_of_others(privacy, setting.members - setting.bench))
+    screen = screen_of(privacy, setting)
+    if screen is not None:
+        # What the rule leaves out is not in the sum: it is of so many fewer.
+        bring = setting.members - setting.bench
+        honest = max(1, min(updates_of_others(privacy, bring), bring - privacy.tolerated - screen.byzantine))
     match privacy.sharing:
         case "shamir":
             return ShamirSharing(
@@ -53,6 +64,7 @@ def sharing_of(privacy: Privacy, setting: Setting) -> Sharing:
                 packed=privacy.packing,
                 liars=privacy.liars,
                 least_honest=honest,
+                screen=screen,
             )
         case "masks":
             return MaskedSharing(**about, tolerated=privacy.tolerated, least_honest=max(MIN_HONEST, honest or 0))
@@ -60,6 +72,16 @@ def sharing_of(privacy: Privacy, setting: Setting) -> Sharing:
             kind = cast(Literal["ckks", "bfv"], privacy.sharing)
             # The keeper is the one that is tolerated: it reads the sum of the others.
             return EncryptedSharing(**about, kind=kind, least=max(MIN_CIPHERTEXTS, honest or 0))
+
+
+def screen_of(privacy: Privacy, setting: Setting) -> Screen | None:
+    """How a cell weighs its updates; None where it does not. Raises PlanError."""
+    if not privacy.screen:
+        return None
+    if not setting.byzantine:
+        raise PlanError("a screen bears a number of liars, and consensus.byzantine = 0")
+    rule = setting.rule if by_distances(setting.rule) else DEFAULT_RULE
+    return Screen(rule, setting.byzantine, privacy.screen_noise)
 
 
 def noise_shares(privacy: Privacy, members: int) -> int | None:

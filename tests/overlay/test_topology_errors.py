@@ -48,7 +48,7 @@ NOISED = 'dp = "record"\nepsilon = 1.0\ndelta = 1e-5\n'
         ("quorum = 0.75", "quorum = 1.1", "rounds.quorum is 1.1", "less than or equal to 1"),
         ("quorum = 0.75", "quorum = 1979-05-27", "rounds.quorum is datetime", "a number"),
         ("[targets]", '[privacy]\nsharing = "mask"\n[targets]', 'privacy.sharing = "mask" is unknown', '"masks"?'),
-        ("[targets]", "[privacy]\nscreen = true\n[targets]", "privacy.screen is not available", "sharing, tolerated"),
+        ("[targets]", "[privacy]\nscreen = true\n[targets]", "privacy.screen = true needs sharing", '"shamir"'),
         ("[targets]", "[privacy]\nepsilon = 4.0\n[targets]", "privacy.epsilon has no effect", 'dp = "record"'),
         ("[targets]", "[privacy]\nrows = 9\n[targets]", "privacy.rows has no effect", 'dp = "record"'),
         ("[targets]", '[privacy]\nnoise = "distributed"\n[targets]', "privacy.noise has no effect", 'dp = "record"'),

@@ -15,8 +15,10 @@ import trio
 from consensus.base import Base
 from consensus.beacon import most_bytes as most_bytes_of_beacon
 from consensus.messages import Vector
-from consensus.rules import lookup
+from consensus.rules import Rule, lookup
 from crypto.identity import Identity, PeerId
+from detect.peers.quarantine import Response
+from detect.peers.watch import FEATURES, PeerWatch, WatchTerms
 from node import journal
 from node.cell_transport import BEACON_HASTE, CellTransport, company
 from node.compute import Compute, ThreadCompute
@@ -31,6 +33,7 @@ from node.private_player import Privately
 from node.roster import Roster, Terms
 from node.runtime import Runtime
 from node.state import Checkpoint, StateFolder
+from node.watch import Lookout, restore
 from overlay.discovery import AddressBook
 from overlay.libp2p_transport import TransportLimits, open_libp2p_transport
 from overlay.relay import FRAME_BYTES
@@ -74,9 +77,15 @@ def terms_of(topology: Topology) -> Terms:
         rounds=topology.rounds.count,
         quorum=topology.rounds.quorum,
         deadline_s=topology.rounds.deadline_s,
-        rule=lookup(topology.consensus.rule),
+        rule=rule_of(topology),
         plan=topology.plan,
+        bench=topology.detect.bench,
     )
+
+
+def rule_of(topology: Topology) -> Rule:
+    """How vectors become one."""
+    return lookup(topology.consensus.rule, topology.consensus.byzantine)
 
 
 def make_learner(spec: NodeSpec, strategy: Strategy = Plain) -> Learner:
@@ -119,7 +128,7 @@ def guard_of(
         initial,
         base,
         swarm=topology.digest(),
-        rule=lookup(topology.consensus.rule),
+        rule=rule_of(topology),
         channel_key=channel_key,
         made=made,
         peers=roster_of(spec).peers,
@@ -140,6 +149,34 @@ def most_bytes_of(topology: Topology, parameters: int, guard: Guard | None) -> i
         return guard.most_bytes
     # Of a small model in a large swarm what the beacon says is the longest.
     return max(guard.most_bytes + FRAME_BYTES, most_bytes_of_beacon(len(topology.nodes)))
+
+
+def lookout_of(spec: NodeSpec, learner: Learner, checkpoint: Checkpoint | None) -> Lookout | None:
+    """What watches the peers of `spec`; None where the topology does not ask for it."""
+    topology, detect = spec.topology, spec.topology.detect
+    if not detect.enabled:
+        return None
+    roster, shared = roster_of(spec), topology.privacy.sharing != "none"
+    forest = None
+    if detect.forest and not shared:
+        # scikit-learn takes a second to import, and secret rounds have no use for it.
+        from detect.peers.forest import ForestWatch  # noqa: PLC0415
+
+        forest = ForestWatch(FEATURES, topology.seed)
+    watch = PeerWatch(
+        roster.peers,
+        WatchTerms(
+            Response(penalty=detect.penalty, limit=detect.limit, quarantine_s=detect.quarantine_s),
+            detect.z_limit,
+            learner.layers,
+        ),
+        forest=forest,
+        group_test=detect.group_test and shared,
+        me=roster.me,
+    )
+    if checkpoint is not None:
+        restore(watch, checkpoint.learner)
+    return Lookout(watch, time.time, loss=learner.judge())
 
 
 def cells_of(spec: NodeSpec, guard: Guard, transport: Transport, first_round: int) -> CellTransport:
@@ -185,6 +222,7 @@ async def _run(
     swarm = spec.topology.digest()
     roster = roster_of(spec)
     guard = guard_of(spec, identity, learner, initial, base, privacy)
+    lookout = lookout_of(spec, learner, checkpoint)
     me = spec.topology.nodes[spec.topology.index(spec.name)]
     neighbours = frozenset(spec.peers[name] for name in spec.topology.peer_list(spec.name))
     drawn = guard is not None and spec.topology.plan.drawn
@@ -236,12 +274,16 @@ async def _run(
                     Checkpoint(
                         swarm,
                         done,
-                        learner.snapshot() | ({} if guard is None else pack_base(guard.base)) | privacy.pack(),
+                        learner.snapshot()
+                        | ({} if guard is None else pack_base(guard.base))
+                        | ({} if lookout is None else lookout.pack())
+                        | privacy.pack(),
                     )
                 ),
                 wall_clock=time.time,
                 private=None if guard is None else Privately(guard, machines, jobs),
                 cells=cells,
+                lookout=lookout,
             )
             reason = await _run_until(runtime, first_round, stop)
         times = os.times()  # of a worker process too, which has ended by now

@@ -20,6 +20,10 @@ Figure = Annotated[float, Field(ge=-1e30, le=1e30)]
 """Bounds that no run reaches: a journal is a file, and whoever adds its figures up must not overflow."""
 
 
+Reputation = Annotated[float, Field(ge=0, le=100)]
+VerdictName = Literal["trusted", "suspect", "quarantined", "probation", "evicted"]
+
+
 class _Event(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False)
 
@@ -110,6 +114,33 @@ class RoundClosed(_Event):
     champion_version: Count
     epsilon: Figure | None = None
     """ε of all that may have left the node so far, at the delta of the topology file; None where none is claimed."""
+    reputation: dict[str, Reputation] = {}
+    """Of peers that have not all of it, after this round."""
+
+
+class Evidence(_Event):
+    """A fact about a peer, of those that lower its reputation with this node."""
+
+    type: Literal["evidence"] = "evidence"
+    round: Count
+    peer: str
+    kind: str
+    """The feature that is out, or where the fact is from: fault, group-test, forest."""
+    severity: Literal["low", "medium", "high", "proved"]
+    reason: str
+
+
+class VerdictChanged(_Event):
+    """What this node believes of a peer is another thing now."""
+
+    type: Literal["verdict"] = "verdict"
+    round: Count
+    peer: str
+    before: VerdictName
+    after: VerdictName
+    until: Seconds = 0.0
+    """End of a quarantine, on the wall clock."""
+    reason: str
 
 
 class Charged(_Event):
@@ -204,6 +235,8 @@ Event = Annotated[
     | Connected
     | Disconnected
     | RoundClosed
+    | Evidence
+    | VerdictChanged
     | Charged
     | PrivacySpent
     | Promoted

@@ -9,6 +9,7 @@ import trio
 
 from consensus.effects import Event, Heard, Letter, Outcome
 from consensus.guarded_round import GuardedRound
+from consensus.private_outcome import PrivateOutcome
 from crypto.identity import PeerId
 from node.compute import Compute
 from node.guard import Guard
@@ -39,6 +40,8 @@ class PrivatePlayer:
         self._book = book
         self._nursery = nursery
         self._drivers: list[tuple[SecretDriver, trio.CancelScope]] = []
+        self.secret: PrivateOutcome | None = None
+        """How the secret phase of the last round that closed ended."""
         self.void: str | None = None
         """Why the secret phase of the last round that closed opened no sum; None where it did."""
 
@@ -76,6 +79,7 @@ class PrivatePlayer:
         outcome = round_.outcome  # once: a round that was given up may close at this moment, in its thread
         if outcome is not None:
             self.guard.base = round_.base
+            self.secret = round_.secret
             self.void = None if round_.secret is None else round_.secret.void
             for culprit in round_.faults:
                 self._book.fault(round_.number, culprit.peer, culprit.reason, proved=culprit.proved)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from consensus.draw import permutation
 from consensus.plan import Plan
 from consensus.rules import Rule
 from crypto.identity import PeerId
@@ -30,3 +31,13 @@ class Terms:
     deadline_s: float
     rule: Rule
     plan: Plan
+    bench: int = 0
+    """Members of a cell that bring nothing to a round, in turn."""
+
+    def benched(self, number: int, cell: Sequence[PeerId]) -> frozenset[PeerId]:
+        """Of the `cell`, who brings nothing to round `number`: each once in as many rounds as there are members."""
+        if not self.bench:
+            return frozenset()
+        members, turn = sorted(cell), number // len(cell)
+        order = permutation(len(members), f"bench/{turn}")
+        return frozenset({members[order[number % len(members)]]})

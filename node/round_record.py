@@ -10,6 +10,7 @@ from consensus.effects import Outcome
 from crypto.identity import PeerId
 from node import journal
 from node.learning.learner import Assessment, Trained
+from node.watch import Review
 from overlay.transport import Transport
 
 TOLD_A_MINUTE = 20
@@ -37,11 +38,14 @@ class RoundRecord:
         record: Callable[[journal.Event], None],
         wall_clock: Callable[[], float],
         transport: Transport,
+        on_fault: Callable[[int, PeerId, str, bool], None] | None = None,
     ) -> None:
+        """`on_fault` hears of every fault that is written down."""
         self._names = names
         self._record = record
         self._wall_clock = wall_clock
         self._transport = transport
+        self._on_fault = on_fault
         self._bytes_before = (0, 0)
         self._told: dict[PeerId, list[float]] = {}
         self._faulted: Counter[PeerId] = Counter()
@@ -85,6 +89,34 @@ class RoundRecord:
             return
         name = self._names[culprit]
         self._record(journal.Faulted(at=self._wall_clock(), round=number, peer=name, reason=reason, proved=proved))
+        if self._on_fault is not None:
+            self._on_fault(number, culprit, reason, proved)
+
+    def _found(self, review: Review) -> None:
+        now = self._wall_clock()
+        for fact in review.findings.evidence:
+            self._record(
+                journal.Evidence(
+                    at=now,
+                    round=fact.round,
+                    peer=self._names[fact.peer],
+                    kind=fact.kind,
+                    severity=fact.severity.value,
+                    reason=fact.reason,
+                )
+            )
+        for change in review.findings.changes:
+            self._record(
+                journal.VerdictChanged(
+                    at=now,
+                    round=review.number,
+                    peer=self._names[change.peer],
+                    before=change.before.value,
+                    after=change.after.value,
+                    until=change.until,
+                    reason=change.reason,
+                )
+            )
 
     def _may_tell(self, peer: PeerId, now: float) -> bool:
         """Whether a connection's coming or going is told: one that flaps for days must not fill the disk."""
@@ -113,8 +145,11 @@ class RoundRecord:
         assessment: Assessment,
         timing: Timing,
         void: str | None = None,
+        review: Review | None = None,
     ) -> None:
         """Round `number` is closed, `skipped` rounds having been passed over before it."""
+        if review is not None:
+            self._found(review)
         self._faulted.clear()
         self._champion(number, assessment)
         sent, received = self._count_bytes()
@@ -140,6 +175,9 @@ class RoundRecord:
                 bytes_received=received,
                 champion_version=assessment.champion_version,
                 epsilon=assessment.epsilon,
+                reputation={}
+                if review is None
+                else {self._names[peer]: score for peer, score in sorted(review.reputation.items())},
             )
         )
 

@@ -31,7 +31,9 @@ from consensus.relay_messages import Reached, Relayed
 from consensus.round import Round
 from consensus.seeds import Seeds
 from consensus.sharing import Update
+from consensus.standpoint_rules import Standpoint
 from crypto.identity import PeerId
+from detect.peers.evidence import Evidence
 from node import journal
 from node.cell_transport import CellTransport
 from node.compute import Compute
@@ -40,12 +42,15 @@ from node.open_driver import OpenDriver
 from node.private_player import Privately, PrivatePlayer
 from node.roster import Roster, Terms
 from node.round_record import RoundRecord, Timing
+from node.watch import Lookout, Review
 from overlay.liveness import Liveness
 from overlay.transport import Event as TransportEvent
 from overlay.transport import PeerDown, PeerUp, Received, Refused, Transport
 from overlay.wire import Greeting, Message, Ping, Pong
 
 T = TypeVar("T")
+_PATIENCE = 2
+"""Deadlines that who sits a round out waits for its neighbours at most."""
 HURRY = 0.1
 """Share of a deadline that a node which comes late still waits for the rest of its neighbours to connect."""
 
@@ -84,15 +89,20 @@ class Runtime:
         wall_clock: Callable[[], float],
         private: Privately | None = None,
         cells: CellTransport | None = None,
+        lookout: Lookout | None = None,
     ) -> None:
-        """With `private` the first phase of a round is a private one. `cells` is the transport, where it draws them."""
+        """With `private` the first phase of a round is a private one. `cells` is the transport, where it draws them.
+        `lookout` watches the peers; without one all are averaged.
+        """
         self._roster = roster
         self._terms = terms
         self._learner = learner
         self._transport = transport
         self._cells = cells
         self._compute = compute
-        self._book = RoundRecord(roster.names, record, wall_clock, transport)
+        self._lookout = lookout
+        note = None if lookout is None else self._note_fault
+        self._book = RoundRecord(roster.names, record, wall_clock, transport, note)
         self._checkpoint = checkpoint
         self._privately = private
         self._private: PrivatePlayer | None = None
@@ -143,19 +153,25 @@ class Runtime:
         round that they are about to open instead of training again for one that will have passed as well.
         """
         self._number = first
-        began = trio.current_time()
+        began, before = trio.current_time(), self._learner.vector()
         trained = await self._meanwhile(lambda: self._learner.train(first, self._compute.check_cancelled))
         trained_at = trio.current_time()
         self._book.trained(first, trained)
         number, outcome = first, None
         while outcome is None:
             number = self._number = self._ahead_of(number) or number
+            if self._lookout is not None:
+                self._lookout.begin()
             if self._cells is not None:
                 self._reach(number, self._cells)
             # Once a round, whatever seed is learned meanwhile: who sits it out must not play it in the open after all.
             phases, seeds = self._phases(number), self._plan.seeds
             # Whom no star took has nobody to hide among and nobody to hear: it keeps what it learned for its next cell.
-            private = None if phases == [{self._roster.me: 1.0}] else self._private
+            alone = [{self._roster.me: 1.0}]
+            if self._cells is not None and self._lacks_members(phases[0], self._cells, self._mailbox.passed(number)):
+                self._cells.sit_out()
+                phases = alone
+            private = None if phases == alone else self._private
             if private is None and self._cells is not None:
                 await self._keep_pace(self._cells)
             if private is None:
@@ -165,17 +181,28 @@ class Runtime:
         for peer in outcome.deadline_missed:
             self._liveness.missed(peer, trio.current_time())
         closed_at = trio.current_time()
-        assessment = await self._meanwhile(lambda: self._settle(outcome, number))
+        faults = [] if self._lookout is None else self._lookout.take_faults()
+        assessment, review = await self._meanwhile(lambda: self._settle(outcome, number, before, faults))
         timing = Timing(trained_at - began, closed_at - trained_at, trio.current_time() - began)
         void = None if private is None else private.void
-        self._book.round(number, number - first, outcome, trained, assessment, timing, void)
+        self._book.round(number, number - first, outcome, trained, assessment, timing, void, review)
         return number
 
-    def _settle(self, outcome: Outcome, number: int) -> Assessment:
+    def _settle(
+        self, outcome: Outcome, number: int, before: Vector, faults: Sequence[Evidence]
+    ) -> tuple[Assessment, Review | None]:
         """In the compute thread: nothing here touches what the loop owns."""
+        secret = None if self._private is None else self._private.secret
         assessment = self._learner.adopt(outcome.vector, number, averaged=outcome.averaged)
+        review = None
+        if self._lookout is not None:
+            review = self._lookout.review(number, outcome, before, secret, faults)
         self._checkpoint(number + 1)
-        return assessment
+        return assessment, review
+
+    def _note_fault(self, number: int, culprit: PeerId, reason: str, proved: bool) -> None:
+        if self._lookout is not None:
+            self._lookout.fault(number, culprit, reason, proved=proved)
 
     def _ahead_of(self, number: int) -> int | None:
         """The round to join when most of the committee is more than one further than `number`.
@@ -188,8 +215,13 @@ class Runtime:
     # --- open rounds ----------------------------------------------------------------------------------------------
 
     def _open_round(self, number: int, phases: Phases) -> Round:
-        absent = self._roster.peers - self._liveness.waited_for()
+        absent = self._away()
         return self._plain(number, phases, self._learner.vector(), absent)
+
+    def _away(self) -> frozenset[PeerId]:
+        """Who is not waited for."""
+        evicted = frozenset() if self._lookout is None else self._lookout.evicted
+        return frozenset(self._roster.peers - self._liveness.waited_for()) | evicted
 
     def _phases(self, number: int) -> list[dict[PeerId, float]]:
         order = self._roster.order
@@ -213,6 +245,11 @@ class Runtime:
             deadline_s=self._terms.deadline_s,
             absent=absent,
             passed=self._mailbox.passed(number),
+            shunned=() if self._lookout is None else self._lookout.shunned,
+            standpoint=Standpoint(
+                progress=number / self._terms.rounds, loss=None if self._lookout is None else self._lookout.loss
+            ),
+            keep=self._lookout is not None,
         )
 
     async def _exchange(self, round_: Round) -> Outcome | None:
@@ -250,12 +287,12 @@ class Runtime:
             self._learner.vector(),
             update,
             then=partial(self._plain, number),
-            absent=(self._roster.peers - self._liveness.waited_for()) | self._mailbox.passed(number),
+            absent=self._away() | self._mailbox.passed(number),
             epoch=seeds.epoch_of(number),
             beacon=seeds.at(number).value,
         )
         closed = private.begin(round_, self._early(number, round_.phase_count))
-        await self._until(closed, number)
+        await self._until(closed, number, phases[0])
         return private.end(round_)
 
     def _update(self, number: int, base: Vector) -> Update | None:
@@ -263,10 +300,14 @@ class Runtime:
         its number is on disk before anything is made for it.
         """
         self._checkpoint(number + 1)
+        if self._roster.me in self._terms.benched(number, tuple(self._phases(number)[0])):
+            return None
         return self._learner.update(base)
 
-    async def _until(self, closed: trio.Event, number: int) -> None:
-        """Hear the network until the round is closed, or the committee turns out to be further ahead."""
+    async def _until(self, closed: trio.Event, number: int, cell: Collection[PeerId]) -> None:
+        """Hear the network until the round is closed, or the committee turns out to be further ahead, or a star loses
+        members that it cannot do without.
+        """
 
         async def watch(scope: trio.CancelScope) -> None:
             await closed.wait()
@@ -274,7 +315,7 @@ class Runtime:
 
         async with trio.open_nursery() as nursery:
             nursery.start_soon(watch, nursery.cancel_scope)
-            while not closed.is_set() and self._ahead_of(number) is None:
+            while not (closed.is_set() or self._ahead_of(number) is not None or self._lacks_members(cell, self._cells)):
                 await self._hear_next()
             nursery.cancel_scope.cancel()
 
@@ -301,9 +342,18 @@ class Runtime:
         for epoch, reason in cells.failures():
             self._book.unseeded(epoch, reason)
 
+    def _lacks_members(
+        self, cell: Collection[PeerId], cells: CellTransport | None, passed: Collection[PeerId] = ()
+    ) -> bool:
+        """Whether so many of a star are out of reach, or in other rounds, that all it could do is to wait in vain."""
+        if self._private is None or cells is None or not cells.plan.apart:
+            return False
+        there = {self._roster.me, *self._up} - set(passed) - cells.lost()
+        return len(set(cell) - there) > self._private.guard.sharing.absentees
+
     async def _keep_pace(self, cells: CellTransport) -> None:
         """Who sits a round out waits for its neighbours, or its next cell would wait in vain for members far behind."""
-        with trio.move_on_after(self._terms.deadline_s):
+        with trio.move_on_after(_PATIENCE * self._terms.deadline_s):
             while cells.behind() & self._liveness.waited_for():
                 await self._hear_next()
 

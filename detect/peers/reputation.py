@@ -96,6 +96,10 @@ class Reputations:
         """Of `peer`, 0 to 100."""
         return self._records[peer].score
 
+    def scores(self) -> dict[PeerId, float]:
+        """Of all on the list."""
+        return {peer: record.score for peer, record in self._records.items()}
+
     def standing(self, peer: PeerId) -> Standing:
         """Of `peer`."""
         return self._records[peer].standing

@@ -112,6 +112,12 @@ class Learner:
         """d, the length of the vector."""
         return self._model.size
 
+    @property
+    def layers(self) -> tuple[int, ...]:
+        """Where the weights and biases of each layer begin in the vector."""
+        sizes = [parameter.numel() for parameter in self._model.module.parameters()]
+        return tuple(sum(sizes[:place]) for place in range(len(sizes)))
+
     # --- a round --------------------------------------------------------------------------------------------------
 
     def train(self, round: int, pulse: Callable[[], None] = no_pulse) -> Trained:  # noqa: A002 - the glossary's word
@@ -187,6 +193,21 @@ class Learner:
         if blown_up is not None:
             raise Diverged(f"training blew up in round {round}: {blown_up}", "Lower learning_rate in [task].")
         return trained
+
+    def judge(self) -> Callable[[Vector], float] | None:
+        """The loss of a model (d,) on the holdout, in nats; None where ε is claimed: others would see what it decides.
+
+        Not while a training is under way.
+        """
+        return None if self._contribution.private else self._loss
+
+    def _loss(self, vector: Vector) -> float:
+        working = self._model.vector()
+        self._model.load(vector)
+        try:
+            return evaluate(self._model, self._holdout).loss
+        finally:
+            self._model.load(working)
 
     # --- the champion ---------------------------------------------------------------------------------------------
 

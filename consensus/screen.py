@@ -41,11 +41,12 @@ class Screen:
     rule: str = DEFAULT_RULE
     byzantine: int = 2
     """f: members of a cell that the rule is to bear; of fewer that are accepted, as many as it can."""
-    noise: float = 0.2
+    noise: float = 0.1
     """ν: deviation of the noise on a squared distance, in C². Honest updates are 0.9 C long at most, so that two are
     3.24 C² apart at most. Without differential privacy this is what a round keeps back about a member: a change of its
     update by x C is seen with a signal of μ ≈ (34 x + 0.1) / ν deviations at worst, over all m − 1 = 7 distances
-    (`crypto.distances`): at 0.2, one of 0.3 % of C with μ = 1. It adds up over rounds, as μ √rounds.
+    (`crypto.distances`): at 0.1, one of 0.3 % of C with μ = 2. It adds up over rounds, as μ √rounds. And a liar that is
+    accepted chooses its part of the noise, and brings a distance up or down by 3 ν / √h C² at most.
     """
 
     def __post_init__(self) -> None:

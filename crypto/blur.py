@@ -3,8 +3,11 @@ far.
 
 Each dealer draws a number for every pair of members and shares its bits; that they are bits is proved with the rest of
 its bits (`crypto.norm_proof`), so that whatever a dealer says, its part of the noise of a pair lies in [−A, A]. An
-honest one draws it from a Gaussian of deviation A / 6, rounded, and cut off at A (one in 5 · 10⁸ draws). The noise of a
-pair is the sum of the parts of all accepted dealers: of at least h honest ones whom no colluder knows.
+honest one draws it from a Gaussian of deviation A / 3, rounded, and cut off at A (one draw in 370). The noise of a pair
+is the sum of the parts of all accepted dealers: of at least h honest ones whom no colluder knows.
+
+A liar may choose its parts, and so bring any distance up or down by A: 3 / √h deviations of the whole noise. That is
+why the cut is so near; a figure of ε, which nobody claims of these distances, would need one further out, or count it.
 """
 
 from __future__ import annotations
@@ -20,7 +23,7 @@ import numpy.typing as npt
 from crypto.field import PRIME, Signed, Vector
 from crypto.randomness import Stream
 
-DEVIATIONS = 6
+DEVIATIONS = 3
 """A, in deviations of an honest part."""
 
 

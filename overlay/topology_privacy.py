@@ -46,7 +46,7 @@ class Privacy(Section):
     """Share of the parameters that a round is about, drawn anew each round; what is left out waits."""
     screen: bool = False
     """Whether a cell weighs its updates by noised distances, so as to bear consensus.byzantine liars in it."""
-    screen_noise: float = Field(default=0.2, ge=1e-3, le=10)
+    screen_noise: float = Field(default=0.1, ge=1e-3, le=10)
     """Deviation of the noise on a squared distance, in (clip / 0.9) squared: more hides more, and screens worse."""
     dp: Literal["off", "record", "update"] = "off"
     """off: no noise | record: a row of a node's data is hidden | update: all that a node does is hidden"""

@@ -41,6 +41,13 @@ def test_every_pair_of_extremes_multiplies_exactly():
     assert (big(field.multiply(a, b)) == big(a) * big(b) % PRIME).all()
 
 
+@given(st.lists(st.tuples(elements, elements, elements), min_size=1, max_size=20))
+def test_weighted_sums_are_those_of_the_integers(rows):
+    vectors = [vector([row[0], row[1]]) for row in rows]
+    expected = [sum(row[place] * row[2] for row in rows) % PRIME for place in (0, 1)]
+    assert field.weighted(vectors, [row[2] for row in rows]).tolist() == expected
+
+
 def test_total_of_many_large_vectors_crosses_blocks():
     worst = np.full(field.BLOCK + 5, PRIME - 1, dtype=np.uint32)
     assert set(field.total([worst] * 9).tolist()) == {9 * (PRIME - 1) % PRIME}

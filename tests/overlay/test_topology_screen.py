@@ -23,7 +23,7 @@ def test_the_sum_is_of_so_many_fewer_as_the_rule_may_leave_out(byzantine, least)
     assert isinstance(sharing, ShamirSharing)
     assert sharing.screen.byzantine == byzantine
     assert sharing.least_honest + sharing.tolerated == least
-    assert sharing.proof.blur.sigma == pytest.approx(0.2 * 2e6 / (least - 2) ** 0.5, rel=1e-4)
+    assert sharing.proof.blur.sigma == pytest.approx(0.1 * 2e6 / (least - 2) ** 0.5, rel=1e-4)
 
 
 def test_a_rule_on_coordinates_is_for_what_is_open_and_the_screen_has_its_own():

@@ -67,6 +67,10 @@ class Sharing(Protocol):
         """m: of every cell."""
 
     @property
+    def absentees(self) -> int:
+        """Members of a cell that a secret phase can do without."""
+
+    @property
     def vouching(self) -> int:
         """So many members that say one thing are not all liars or colluders."""
 

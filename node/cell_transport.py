@@ -4,8 +4,8 @@
                      │    └─────► the centre of a star ──► a member    sealed and signed (`overlay.relay`)
                      └──► beacon ──► seeds ──► `plan`                  (`consensus.beacon`)
 
-To the loop it is a transport as any other: members without an edge come up and go down with the centre of the star that
-both are in, or, where no star has both, with the neighbours that they could meet through.
+To the loop it is a transport as any other: members without an edge are up while the centre of the star that both are in
+says that it reaches them, or, where no star has both, a neighbour that they could meet through.
 """
 
 from __future__ import annotations
@@ -66,6 +66,12 @@ class CellTransport:
         self._up: set[PeerId] = set()
         self._far_up: set[PeerId] = set()
         self._reached: dict[PeerId, int] = {}
+        """By neighbour: its round."""
+        self._sat_out: dict[PeerId, int] = {}
+        """By neighbour: the last round that it sat out."""
+        self._sits = False
+        self._behind: dict[PeerId, frozenset[PeerId]] = {}
+        """By neighbour: whom it says it can reach."""
         self._ready: deque[Event] = deque()
         self._faults: list[tuple[PeerId, str]] = []
         self._keyed: dict[PeerId, list[float]] = {}
@@ -135,9 +141,8 @@ class CellTransport:
 
     def reach(self, number: int) -> None:
         """Round `number` begins."""
-        self._number = number
-        for peer in self._up:
-            self._below.send(peer, Reached(number))
+        self._number, self._sits = number, False
+        self._announce()
         self._post(self._beacon.reach(number, self._now()))
         self._relay.reach(number, self.plan)
         self._refresh()
@@ -146,6 +151,16 @@ class CellTransport:
         """Neighbours that are about to reach our round: so close that who sits a round out may wait for them."""
         near = range(self._number - self.plan.lead, self._number)
         return frozenset(peer for peer, number in self._reached.items() if number in near)
+
+    def sit_out(self) -> None:
+        """We take no part in our round: members of our star need not wait for us."""
+        self._sits = True
+        self._announce()
+
+    def lost(self) -> frozenset[PeerId]:
+        """Neighbours that will take no part in our round: they say so, or are too far behind."""
+        late = {peer for peer, number in self._reached.items() if number < self._number - self.plan.lead}
+        return frozenset(late | {peer for peer, number in self._sat_out.items() if number == self._number})
 
     def faults(self) -> list[tuple[PeerId, str]]:
         """Who did what no honest peer does, since the last call."""
@@ -167,12 +182,12 @@ class CellTransport:
                 self._post(self._beacon.hear(peer, message, self._now()))
             case Received(peer, ChannelKeyNotice() as notice):
                 self._hear_key(peer, notice)
-            case Received(peer, Reached(number)):
-                self._reached[peer] = number
+            case Received(peer, Reached() as reached):
+                self._hear_reached(peer, reached)
                 self._ready.append(event)
             case PeerUp(peer):
                 self._up.add(peer)
-                self._below.send(peer, Reached(self._number))
+                self._announce()
                 self._ready.append(event)
                 for notice in self._guard.notices:
                     if notice.owner not in (peer, self.peer_id):
@@ -182,10 +197,29 @@ class CellTransport:
             case PeerDown(peer):
                 self._up.discard(peer)
                 self._reached.pop(peer, None)
+                self._behind.pop(peer, None)
+                self._announce()
                 self._ready.append(event)
                 self._refresh()
             case _:
                 self._ready.append(event)
+
+    def _hear_reached(self, peer: PeerId, reached: Reached) -> None:
+        theirs = self._graph.of(self._order.index(peer)).tolist()
+        found = zip(theirs, reached.reachable(len(theirs)), strict=True)
+        self._reached[peer] = reached.round
+        if reached.sits:
+            self._sat_out[peer] = reached.round
+        self._behind[peer] = frozenset(self._order[node] for node, up in found if up)
+        self._refresh()
+
+    def _announce(self) -> None:
+        """Tell our neighbours where we are, and whom they can reach through us."""
+        if not self.plan.apart:
+            return
+        mine = [self._order[node] in self._up for node in self._graph.of(self._me).tolist()]
+        for peer in self._up:
+            self._below.send(peer, Reached.of(self._number, mine, sits=self._sits))
 
     def _hear_relayed(self, peer: PeerId, relayed: Relayed) -> None:
         try:
@@ -236,13 +270,14 @@ class CellTransport:
     def _refresh(self) -> None:
         for peer, ways in self._ways.items():
             centre = self._relay.centre_for(peer, self._number)
-            up = centre in self._up if centre is not None else bool(ways & self._up)
-            up = up and peer in self._guard.public_keys  # or nothing could be sealed for it
+            through = ways if centre is None else {centre}
+            # Without its channel key nothing could be sealed for it.
+            up = peer in self._guard.public_keys and any(peer in self._behind.get(way, ()) for way in through)
             if up and peer not in self._far_up:
                 self._rise(peer)
             elif not up and peer in self._far_up:
                 self._far_up.discard(peer)
-                self._ready.append(PeerDown(peer, "no neighbour that we could meet through is up"))
+                self._ready.append(PeerDown(peer, "no neighbour that we could meet through reaches it"))
 
     def _rise(self, peer: PeerId) -> None:
         self._far_up.add(peer)

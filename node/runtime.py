@@ -42,7 +42,7 @@ from node.open_driver import OpenDriver
 from node.private_player import Privately, PrivatePlayer
 from node.roster import Roster, Terms
 from node.round_record import RoundRecord, Timing
-from node.watch import Lookout, Review
+from node.watch import Review, Watching
 from overlay.liveness import Liveness
 from overlay.transport import Event as TransportEvent
 from overlay.transport import PeerDown, PeerUp, Received, Refused, Transport
@@ -89,7 +89,7 @@ class Runtime:
         wall_clock: Callable[[], float],
         private: Privately | None = None,
         cells: CellTransport | None = None,
-        lookout: Lookout | None = None,
+        lookout: Watching | None = None,
     ) -> None:
         """With `private` the first phase of a round is a private one. `cells` is the transport, where it draws them.
         `lookout` watches the peers; without one all are averaged.

@@ -57,6 +57,10 @@ class Status:
     void_rounds: int = 0
     last_void: str | None = None
     """Why the last secret phase that opened no sum did not."""
+    reputation: dict[str, float] = field(default_factory=dict)
+    """Of peers that have not all of it."""
+    quarantined: dict[str, str] = field(default_factory=dict)
+    """Peer → why it is not averaged."""
     epsilon: float | None = None
     """ε that may have left the node so far; None where none is claimed."""
     privacy_spent: bool = False
@@ -101,11 +105,22 @@ class Status:
                     epsilon=self.epsilon if event.epsilon is None else event.epsilon,
                     void_rounds=self.void_rounds + (event.outcome == "void"),
                     last_void=event.void or self.last_void,
+                    reputation=dict(event.reputation),
                 )
             case journal.Charged():
                 return replace(self, epsilon=event.epsilon)
             case journal.PrivacySpent():
                 return replace(self, privacy_spent=True)
+            case _:
+                return self._after_blame(event)
+
+    def _after_blame(self, event: journal.Event) -> Status:
+        match event:
+            case journal.VerdictChanged():
+                shunned = {peer: why for peer, why in self.quarantined.items() if peer != event.peer}
+                if event.after in ("quarantined", "evicted"):
+                    shunned[event.peer] = f"{event.after}, {event.reason}"
+                return replace(self, quarantined=shunned)
             case journal.Refused():
                 reason = f"{event.peer or event.address}: {event.reason}"
                 return replace(self, refused=self.refused + event.count, last_refusal=reason)
@@ -172,6 +187,10 @@ def draw_status(status: Status) -> Group:
         table.add_row("refused", f"{status.refused}, last: {plain(status.last_refusal or '')}")
     if status.faults:
         table.add_row("faults", f"{status.faults}, {status.proved_faults} of them proved")
+    for peer, score in status.reputation.items():
+        table.add_row("reputation", f"{plain(peer)}: {score:.0f} of 100")
+    for peer, why in status.quarantined.items():
+        table.add_row("not averaged", f"{plain(peer)}: {plain(why)}")
     table.add_row("address", plain(status.address))
     return Group(Text(plain(status.name) or "a node that never started", style="bold"), table)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Final
+from typing import Final, Protocol
 
 import msgpack
 
@@ -36,6 +36,41 @@ class Review:
     reputation: Mapping[PeerId, float]
     """Of those who have not all of it."""
     shunned: frozenset[PeerId]
+
+
+class Watching(Protocol):
+    """What the loop asks of whatever watches the peers."""
+
+    @property
+    def loss(self) -> Callable[[Vector], float] | None:
+        """Of a model on the node's holdout, where that may steer what others see."""
+
+    @property
+    def shunned(self) -> frozenset[PeerId]:
+        """Who is not averaged in the round under way."""
+
+    @property
+    def evicted(self) -> frozenset[PeerId]:
+        """Of those, the ones that are not waited for either."""
+
+    def begin(self) -> None:
+        """A round begins."""
+
+    def fault(self, number: int, culprit: PeerId, reason: str, *, proved: bool = False) -> None:
+        """A peer did what no honest peer does."""
+
+    def take_faults(self) -> list[Evidence]:
+        """What was noted since the last call."""
+
+    def review(
+        self,
+        number: int,
+        outcome: Outcome,
+        before: Vector,
+        secret: PrivateOutcome | None,
+        faults: Sequence[Evidence] = (),
+    ) -> Review:
+        """A round is closed. In the compute thread."""
 
 
 class Lookout:

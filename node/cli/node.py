@@ -37,6 +37,9 @@ def start(
     name: Annotated[str, typer.Option(help="Which node of the file this device is.", show_default=False)],
     state: State = None,
     rounds: Annotated[int | None, typer.Option(min=1, max=1_000_000, help="Instead of the file's count.")] = None,
+    allow_adversary: Annotated[
+        bool, typer.Option("--allow-adversary", help="Start a node that the file makes an adversary.")
+    ] = False,
 ) -> None:
     """Run one node in the foreground until SIGTERM or Ctrl-C. It resumes where it stopped.
 
@@ -46,7 +49,7 @@ def start(
     parsed.index(name)  # a name that is not in the file is an error of its own
     from node.device import run_device  # noqa: PLC0415 - imports torch: the checks above should not wait for it
 
-    run_device(parsed, name, StateFolder(state or Path(name)), topology)
+    run_device(parsed, name, StateFolder(state or Path(name)), topology, allow_adversary=allow_adversary)
 
 
 @app.command("status", epilog="Example: grapevine node status /var/lib/grapevine --json")

@@ -18,6 +18,7 @@ from node.assembly import NodeSpec, run_node
 from node.errors import UserError, plain_user_errors
 from node.lab.folder import RunFolder
 from node.lab.launch import NodeOrder
+from node.lab.lying import lying, rows_of
 from node.learning.data import load_saved
 from node.state import StateFolder
 from overlay.discovery import FolderBook
@@ -44,9 +45,10 @@ def run_child(order: NodeOrder) -> None:
                 journal=folder.journal(order.name),
                 peers={name: parse_peer_id(peer) for name, peer in order.peers},
                 book=FolderBook(folder.addresses),
-                shard=load_saved(folder.shard(order.name)),
+                shard=rows_of(topology, order.name, load_saved(folder.shard(order.name))),
                 test=load_saved(folder.test),
                 rows=order.rows,
+                lying=lying(topology, order.name),
             )
             with plain_user_errors():
                 trio.run(_run_until_told, spec, state)

@@ -40,6 +40,8 @@ class Fold:
     """(peer, reason) → rounds."""
     proved: set[tuple[str, str]] = field(default_factory=set)
     """Those of them that were proved."""
+    quarantines: list[journal.VerdictChanged] = field(default_factory=list)
+    """Each time that it stopped averaging a peer."""
 
     @property
     def last(self) -> journal.RoundClosed | None:
@@ -63,10 +65,10 @@ class Fold:
                 self.promotions += 1
             case journal.RolledBack():
                 self.rollbacks += 1
-            case journal.Refused():
-                self.refused += event.count
             case journal.Faulted():
                 self._blame(event)
+            case journal.VerdictChanged(after="quarantined" | "evicted"):
+                self.quarantines.append(event)
             case _:
                 pass  # connections come and go: the console shows them
 

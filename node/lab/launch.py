@@ -11,6 +11,9 @@ from dataclasses import dataclass
 PRELOAD = ["node.lab.warm", "node.lab.child", "node.lab.baselines_child", "node.cli.main"]
 """Imported once in the fork server. The CLI too: multiprocessing imports the program's main script in every child."""
 
+FOREST = "detect.peers.forest"
+"""Imported there too where nodes watch each other's vectors: scikit-learn costs a second."""
+
 
 @dataclass(frozen=True, slots=True)
 class NodeOrder:

@@ -24,6 +24,7 @@ from node.lab.results import (
     Link,
     NodeReport,
     Note,
+    Quarantine,
     Report,
     ReportBaselines,
     Rounds,
@@ -93,7 +94,9 @@ def _node(node: NodeRecord, fold: Fold, record: RunRecord, reached: int) -> Node
         bytes_sent=fold.bytes_sent,
         bytes_received=fold.bytes_received,
         rounds_completed=len(fold.rounds),
-        quarantined=(),
+        quarantined=tuple(
+            Quarantine(peer=change.peer, round=change.round, reason=change.reason) for change in fold.quarantines
+        ),
         by_round=Rounds(
             outcome=column(lambda row: row.outcome),
             loss=column(lambda row: row.loss),
@@ -104,6 +107,7 @@ def _node(node: NodeRecord, fold: Fold, record: RunRecord, reached: int) -> Node
             bytes_sent=column(lambda row: row.bytes_sent),
             bytes_received=column(lambda row: row.bytes_received),
             epsilon=column(lambda row: row.epsilon),
+            reputation=column(lambda row: row.reputation),
         ),
         final_accuracy=None if last is None else last.test_accuracy,
         last_round=None if last is None else last.round,
@@ -144,9 +148,21 @@ def _summary(nodes: Sequence[NodeReport], record: RunRecord) -> Summary:
         bytes_per_node_round=mean(value for node in nodes for value in node.by_round.bytes_sent),
         epsilon_max=max(known(node.epsilon for node in nodes), default=None),
         delta=record.delta,
-        false_quarantines=0,
-        missed_adversaries=0,
+        false_quarantines=_false_quarantines(nodes),
+        missed_adversaries=_missed_adversaries(nodes),
     )
+
+
+def _false_quarantines(nodes: Sequence[NodeReport]) -> int:
+    """How often an honest node stopped averaging an honest one."""
+    honest = {node.name for node in nodes if node.honest}
+    return sum(each.peer in honest for node in nodes if node.honest for each in node.quarantined)
+
+
+def _missed_adversaries(nodes: Sequence[NodeReport]) -> int:
+    """Adversaries that some honest node never stopped averaging."""
+    watched = [{each.peer for each in node.quarantined} for node in nodes if node.honest]
+    return sum(not all(node.name in found for found in watched) for node in nodes if not node.honest)
 
 
 def _links(record: RunRecord, folds: Mapping[str, Fold]) -> tuple[Link, ...]:

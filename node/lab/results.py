@@ -48,6 +48,8 @@ class Rounds(_Frozen):
     bytes_received: tuple[int | None, ...]
     epsilon: tuple[float | None, ...]
     """ε of all that may have left the node by then."""
+    reputation: tuple[dict[str, float] | None, ...] = ()
+    """What it believed of peers that had lost some of it, 0 to 100."""
 
 
 class NodeReport(_Frozen):
@@ -121,7 +123,9 @@ class Summary(_Frozen):
     delta: float | None
     """δ at which every ε holds."""
     false_quarantines: int
+    """How often an honest node stopped averaging an honest one."""
     missed_adversaries: int
+    """Adversaries that some honest node never stopped averaging."""
 
 
 class Note(_Frozen):

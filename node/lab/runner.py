@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from multiprocessing import forkserver
 from multiprocessing.context import ForkServerContext, ForkServerProcess
 from pathlib import Path
+from typing import Literal
 
 import trio
 
@@ -23,11 +24,12 @@ from crypto.identity import PeerId
 from node import journal
 from node.errors import RunError, UserError, plain_user_errors
 from node.lab.folder import RunFolder
-from node.lab.launch import PRELOAD, BaselineOrder, NodeOrder, be_node, measure_baselines
+from node.lab.launch import FOREST, PRELOAD, BaselineOrder, NodeOrder, be_node, measure_baselines
 from node.lab.prepare import make_folders, make_keys, make_shards, one_thread_each
 from node.lab.progress import LabProgress, NodeProgress, View
 from node.lab.record import Baselines, NodeRecord, RunRecord, write_record
 from overlay.topology import Topology, dumps
+from overlay.topology_schema import Node
 
 POLL_S = 0.1
 MAX_RESTARTS = 3
@@ -54,7 +56,7 @@ def run_lab(topology: Topology, out: Path, view: View) -> LabRun:
     """
     folder, existed = RunFolder(out), out.exists()
     make_folders(folder, topology)
-    lab = _Lab(topology, folder, _fork_server(), view)
+    lab = _Lab(topology, folder, _fork_server(topology), view)
     try:
         with view.open(), plain_user_errors():
             trio.run(lab.run)
@@ -72,11 +74,12 @@ def _unmake(out: Path, existed: bool) -> None:
         out.mkdir()
 
 
-def _fork_server() -> ForkServerContext:
+def _fork_server(topology: Topology) -> ForkServerContext:
     """Start the server and its imports now; it is ready when the first child is asked for."""
     one_thread_each()
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(PRELOAD)
+    watching = topology.detect.enabled and topology.detect.forest and topology.privacy.sharing == "none"
+    context.set_forkserver_preload([*PRELOAD, *([FOREST] if watching else [])])
     # Ctrl-C reaches the whole terminal group. The server inherits this mask, so that it does not die in mid-import.
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
@@ -261,7 +264,7 @@ class _Lab:
                 seed=topology.seed,
                 rounds=topology.rounds.count,
                 topology=dumps(topology),
-                nodes=tuple(NodeRecord(name=name, peer_id=self._peers.get(name)) for name in names),
+                nodes=tuple(_record_of(node, self._peers.get(node.name)) for node in topology.nodes),
                 edges=tuple((names[a], names[b]) for a, b in topology.edges()),
                 targets=topology.targets.model_dump(exclude_none=True),
                 delta=topology.privacy.delta,
@@ -275,3 +278,8 @@ class _Lab:
             ),
             self._folder.path,
         )
+
+
+def _record_of(node: Node, peer_id: PeerId | None) -> NodeRecord:
+    role: Literal["honest", "adversary"] = "honest" if node.adversary is None else "adversary"
+    return NodeRecord(name=node.name, role=role, adversary=node.adversary, peer_id=peer_id)

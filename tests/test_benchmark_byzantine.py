@@ -133,7 +133,7 @@ def test_weights_of_the_published_graph_are_of_metropolis_and_hastings():
 
 @pytest.mark.parametrize("rule", ["ios", "self-centred-clipping-0.3", byzantine.DEFAULT])
 def test_the_published_setting_learns(rule):
-    score = byzantine_published.learn(PROBLEM, byzantine_published.Swarm.drawn(8, 1), rule, "gaussian", 150)
+    score = byzantine_published.learn(PROBLEM, byzantine_published.Swarm.drawn(8, 1), rule, "gaussian", 50)
     assert 0 <= score.least <= score.mean <= 100
     assert score.apart < 1
 

@@ -78,10 +78,6 @@ class Plan(ABC):
         """All with whom `member` averages in some phase of `round`, without itself: those that send to it."""
         return frozenset().union(*self.phases_of(member, round)) - {member}
 
-    def senders(self, member: int) -> int:
-        """How many send to `member` in a round, so that it can tell most of them from some."""
-        return len(self.committee_of(member, 0))
-
     def phases(self, round: int) -> tuple[PhaseMatrix, ...]:  # noqa: A002
         """The same for all members at once, dense: for reports and tests, n² numbers a phase."""
         rows = [self.phases_of(member, round) for member in range(self.n)]

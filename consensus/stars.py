@@ -57,10 +57,6 @@ class Stars(Plan):
         """Its neighbours, and theirs; but through nobody who cannot be a centre."""
         return self._company(member)
 
-    def senders(self, member: int) -> int:
-        """Its neighbours: who comes late is out of reach for those behind them."""
-        return int(self._graph.degrees[member])
-
     def _star_of(self, member: int, number: int) -> Star | None:
         return self._stars(f"stars/{self.seeds.label(number)}/{number}")[member]
 

@@ -147,6 +147,11 @@ class CellTransport:
         self._relay.reach(number, self.plan)
         self._refresh()
 
+    @property
+    def neighbours(self) -> int:
+        """How many tell us where they are."""
+        return len(self._neighbours)
+
     def behind(self) -> frozenset[PeerId]:
         """Neighbours that are about to reach our round: so close that who sits a round out may wait for them."""
         near = range(self._number - self.plan.lead, self._number)
@@ -214,9 +219,9 @@ class CellTransport:
         self._refresh()
 
     def _announce(self) -> None:
-        """Tell our neighbours where we are, and whom they can reach through us."""
-        if not self.plan.apart:
-            return
+        """Tell our neighbours where we are, and whom they can reach through us. All of them: members of a row of a grid
+        that fell behind together would see nobody ahead but a minority.
+        """
         mine = [self._order[node] in self._up for node in self._graph.of(self._me).tolist()]
         for peer in self._up:
             self._below.send(peer, Reached.of(self._number, mine, sits=self._sits))

@@ -113,7 +113,7 @@ class Runtime:
             roster.peers,
             rounds=terms.rounds,
             phases=len(terms.plan.phases_of(mine, 0)),
-            committee=terms.plan.senders(mine),
+            committee=len(terms.plan.committee_of(mine, 0)) if cells is None else cells.neighbours,
             lead=terms.plan.lead,
         )
         self._liveness = Liveness(roster.peers)
@@ -288,6 +288,7 @@ class Runtime:
             update,
             then=partial(self._plain, number),
             absent=self._away() | self._mailbox.passed(number),
+            shunned=() if self._lookout is None else self._lookout.shunned,
             epoch=seeds.epoch_of(number),
             beacon=seeds.at(number).value,
         )

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from itertools import combinations
 from typing import Final
 
+from consensus.beacon_messages import MAX_NODES
 from consensus.committee import Plan, plan
 from consensus.errors import PlanError
 from consensus.rules import least_members
@@ -24,6 +25,8 @@ _REMEDY: Final = {
     "grid": 'use family = "complete" with size**r nodes, or committee = "neighbourhood"',
 }
 
+_DRAWN: Final = ("stars", "grid")
+_OPEN_STARS: Final = 'use committee = "neighbourhood", or add sharing = "shamir" to [privacy]'
 _USE_CELLS: Final = 'use committee = "cliques" with family = "complete" or "d-cliques", or committee = "stars"'
 
 
@@ -32,6 +35,12 @@ def committee_plan(
 ) -> Plan:
     """The plan of the committees that `consensus` asks for, where the graph allows them; `shared` in secret."""
     kind = consensus.committee
+    if kind == "stars" and not shared:
+        why = 'is for private rounds, in which members of a star speak through its centre; in the open'
+        raise Problem(f'= "stars" {why} neighbourhoods average over every edge', _OPEN_STARS, "consensus.committee")
+    if kind in _DRAWN and shared and len(names) > MAX_NODES:
+        what = f'= "{kind}" with sharing needs a beacon, which bears {MAX_NODES} nodes: here are {len(names)}'
+        raise Problem(what, 'use fewer nodes, or committee = "cliques"', "consensus.committee")
     try:
         made = plan(kind, len(names), edges, seed, consensus.size, consensus.epoch, shared=shared)
     except PlanError as error:

@@ -110,3 +110,12 @@ def test_the_places_of_the_keys_in_pi_rack_4_are_where_they_belong():
     for key in keys:
         text = text.replace('# peer_id = "12D3KooW…"', f'peer_id = "{key}"', 1)
     assert [node.peer_id for node in parse_topology(text, "edited").nodes] == keys
+
+
+def test_private_ring_8_meets_in_stars_of_three():
+    plan = shipped("private-ring-8").plan
+    assert {len(cell) for round_ in range(40) for cell in plan.cells(round_)} == {1, 3}
+
+
+def test_private_grid_16_opens_rows_and_then_averages_columns():
+    assert sizes(shipped("private-grid-16")) == [[4] * 16, [4] * 16]

@@ -1,12 +1,15 @@
 """Private rounds in cells that are drawn: stars of a ring, and a grid; in virtual time."""
 
 import copy
+import dataclasses
+import random
 
 import numpy as np
 import pytest
 
 from consensus.masked_sharing import MaskedSharing
 from consensus.messages import Contribution
+from consensus.relay_messages import Relayed
 from consensus.seeds import Seed, Seeds
 from consensus.shamir_sharing import ShamirSharing
 from node import journal
@@ -147,3 +150,59 @@ async def test_a_seed_that_comes_while_a_node_waits_for_its_neighbours_has_no_mo
         await swarm.until_all_finished()
     assert changed
     assert Contribution not in sent
+
+
+class LyingCentre:
+    """Does to what it should pass on what it likes; speaks honestly for itself."""
+
+    def __init__(self, seed):
+        self.random, self.kept = random.Random(seed), []
+
+    def __call__(self, message):
+        match self.random.randrange(6):
+            case 0:
+                return []
+            case 1:
+                body = bytearray(message.body)
+                body[self.random.randrange(len(body))] ^= 1
+                return [dataclasses.replace(message, body=bytes(body))]
+            case 2:
+                return [message, *self.random.sample(self.kept, min(3, len(self.kept)))]
+            case 3:
+                self.kept.append(message)  # late, if at all
+                return []
+            case 4:
+                return [dataclasses.replace(message, sequence=self.random.randrange(64))]
+            case _:
+                self.kept.append(message)
+                return [message]
+
+
+@pytest.mark.parametrize("guard", [MASKS, THREE], ids=["masks", "shamir"])
+async def test_a_lying_centre_costs_a_round_and_never_gives_a_wrong_sum(autojump_clock, monkeypatch, guard):
+    send, lie = MemoryTransport.send, LyingCentre(1)
+    async with stars(8, 6, guard) as swarm:
+        liar = swarm.id(2)
+
+        def lying(self, peer, message):
+            if self.peer_id == liar and isinstance(message, Relayed) and message.origin != 2:
+                for said in lie(message):
+                    send(self, peer, said)
+            else:
+                send(self, peer, message)
+
+        monkeypatch.setattr(MemoryTransport, "send", lying)
+        await swarm.until_all_finished()
+        plan, void = swarm.members[0].cells.plan, 0
+        for index, member in enumerate(swarm.members):
+            for round_, closed in member.rounds.items():
+                star = [swarm.members[other] for other in plan.cell_of(index, round_)]
+                expected = member.learner.contributed[round_]
+                if closed.present:
+                    assert {member.name, *closed.present} == {one.name for one in star}
+                    expected = np.mean([one.learner.contributed[round_] for one in star], axis=0)
+                elif len(star) > 1:
+                    void += 1  # or a star beside it, whose members came late
+                np.testing.assert_allclose(member.learner.adopted[round_], expected, atol=1e-4)
+        assert void
+        assert {fault.peer for fault in faults(swarm)} == {"n2"}

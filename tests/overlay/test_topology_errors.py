@@ -66,7 +66,7 @@ NOISED = 'dp = "record"\nepsilon = 1.0\ndelta = 1e-5\n'
         ("[targets]", "[detect]\nbench = 1\n[targets]", "detect.bench = 1 is for secret rounds", "bench = 0"),
         ("[targets]", '[consensus]\ncommittee = "grid"\n[targets]', "consensus.size is missing", "add size"),
         ("[targets]", '[consensus]\ncommittee = "stars"\n[targets]', "consensus.size is missing", "centre"),
-        ("[targets]", '[consensus]\ncommittee = "stars"\nsize = 3\n[targets]', "is for private rounds", "neighbourhood"),
+        ("[targets]", '[consensus]\ncommittee = "stars"\nsize = 3\n[targets]', "for private rounds", "neighbourhood"),
         ("[targets]", "[consensus]\nsize = 2\n[targets]", 'is for committee = "grid" or "stars"', "take it out"),
         ("[targets]", "[consensus]\nepoch = 0\n[targets]", "consensus.epoch is 0", "greater than or equal to 1"),
         ("[targets]", "consensus = 3\n[targets]", "graph.consensus is not a known key", "family, degree"),

@@ -85,6 +85,7 @@ class EncryptedSharing:
         hand: Hand,
         channel_keys: Mapping[PeerId, bytes],  # noqa: ARG002 - these rounds make keys of their own
         absent: Collection[PeerId] = (),
+        shunned: Collection[PeerId] = (),  # noqa: ARG002 - for members that trust each other
     ) -> EncryptedRound:
         """See `Sharing.round`."""
         return EncryptedRound(

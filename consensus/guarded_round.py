@@ -56,8 +56,8 @@ class GuardedRound:
     """Round `number` of `me`, whose model is `trained`, float32 (d,), on `base`. The first of `phases` is the cell.
 
     `update` is what it brings; None: it helps, and learns the mean. `places` are the coordinates that are shared; None:
-    all. `channel_keys` holds the public keys of peers that published one. `absent` are not waited for. `then` makes the
-    round of the open phases.
+    all. `channel_keys` holds the public keys of peers that published one. `absent` are not waited for, against
+    `shunned` it votes. `then` makes the round of the open phases.
     """
 
     def __init__(
@@ -75,6 +75,7 @@ class GuardedRound:
         epoch: int = 0,
         places: Places | None = None,
         absent: Collection[PeerId] = (),
+        shunned: Collection[PeerId] = (),
     ) -> None:
         self.number = number
         self.outcome: Outcome | None = None
@@ -91,6 +92,7 @@ class GuardedRound:
         self._channel_keys = channel_keys
         self._epoch = epoch
         self._away = set(absent)
+        self._shunned = frozenset(shunned)
         self._present: set[PeerId] = set()
         self._early: dict[PeerId, list[Heard]] = {}
         sharing = terms.sharing
@@ -138,6 +140,7 @@ class GuardedRound:
             self._terms.hand,
             self._channel_keys,
             self._away,
+            self._shunned,
         )
         effects: list[SecretEffect] = [*self._meeting.start(now), *self._sift(self._secret.start(now))]
         early, self._early = self._early, {}

@@ -74,6 +74,7 @@ class MaskedSharing:
         hand: Hand,
         channel_keys: Mapping[PeerId, bytes],  # noqa: ARG002 - these rounds make keys of their own
         absent: Collection[PeerId] = (),
+        shunned: Collection[PeerId] = (),  # noqa: ARG002 - for members that trust each other
     ) -> MaskedRound:
         """See `Sharing.round`."""
         return MaskedRound(

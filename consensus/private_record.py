@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Mapping
 
 from consensus.dispute import Committed, Docket, Settled, complaints, contradicts, convict, examine, settle
@@ -37,6 +38,8 @@ class Record:
         self.accepted: set[int] = set()
         self.weights: dict[int, int] = {}
         """Of the accepted, where a screen weighed them."""
+        self.left_out: set[int] = set()
+        """Whom more than half of the members shun."""
         self.docket: Docket = {}
         self.sketch: Sketch | None = None
         self.checker: Checker | None = None
@@ -44,14 +47,20 @@ class Record:
     # --- what follows from each bundle ----------------------------------------------------------------------------
 
     def commit(self, items: Mapping[int, Item]) -> None:
-        """COMMIT: leaves, and commitments to nonces. Who commits to no leaves deals nothing."""
-        nothing = no_leaves(self._terms)
+        """COMMIT: leaves, commitments to nonces, and whom each would leave out. Who commits to no leaves deals nothing;
+        whom more than half of the members would leave out deals nothing either.
+        """
+        nothing, cell = no_leaves(self._terms), len(self._terms.cell)
+        against: Counter[int] = Counter()
         for author, item in items.items():
-            parts = _digests(item)
+            parts = _digests(item.body[:-cell])
+            against.update(place for place, shunned in enumerate(item.body[-cell:]) if shunned)
             self.leaves[author] = tuple(Leaf(*parts[i : i + 2]) for i in range(0, len(parts) - 2, 2))
             self._nonce_commitments[author] = parts[-2], parts[-1]
         self.members = set(items)
+        self.left_out = {member for member, voices in against.items() if 2 * voices > cell}
         self.dealers = {author for author, item in items.items() if item.body[: len(nothing)] != nothing}
+        self.dealers -= self.left_out
 
     def draw_sketch(self, items: Mapping[int, Item]) -> Sketch:
         """NONCE_1: coin 1."""
@@ -65,7 +74,7 @@ class Record:
 
     def fix_proofs(self, items: Mapping[int, Item]) -> None:
         """PROVE: digests of the boxes of bits."""
-        self.digests = {author: _digests(item) for author, item in items.items()}
+        self.digests = {author: _digests(item.body) for author, item in items.items()}
         self.dealers &= set(items)
 
     def draw_checks(self, items: Mapping[int, Item]) -> None:
@@ -164,7 +173,8 @@ class Record:
         cell, size = len(self._terms.cell), len(item.body)
         match Stage(item.stage):
             case Stage.COMMIT:
-                return None if size == 64 * cell + 64 else f"{size} bytes of commitments"
+                whole = size == 2 * DIGEST_BYTES * (cell + 1) + cell and all(one in (0, 1) for one in item.body[-cell:])
+                return None if whole else f"{size} bytes of commitments"
             case Stage.PROVE:
                 return None if author in self.dealers and size == 32 * cell else "digests that nobody asked for"
             case Stage.NONCE_1:
@@ -209,6 +219,6 @@ def promise(terms: PrivateTerms, stage: Stage, author: int, nonce: bytes) -> byt
     return commit_nonce(digest("grapevine nonce of v1", terms.context, int(stage)), author, nonce)
 
 
-def _digests(item: Item) -> tuple[bytes, ...]:
-    body = bytes(item.body)
+def _digests(said: Body) -> tuple[bytes, ...]:
+    body = bytes(said)
     return tuple(body[start : start + DIGEST_BYTES] for start in range(0, len(body), DIGEST_BYTES))

@@ -55,10 +55,11 @@ class PrivateRound:
     """Averages `update` with the other members of `terms.cell`.
 
     `update` is float32 (d,), `noise` int32 (d,) in lattice units; `sign` is that of our identity. With `update` None we
-    deal nothing: we hold, vote and open, and learn the mean. `absent` are not waited for. With `key_is_new`
-    others may still seal to a key that we had before. Events must come over channels that prove who speaks, those
-    through a relay too: a vote counts before its signature is looked at. Raises PlanError if we are no member,
-    FixedPointError for an update that is not finite.
+    deal nothing: we hold, vote and open, and learn the mean. `absent` are not waited for. We vote
+    against `shunned`: whom more than half of the members vote against is left out by all. With `key_is_new` others may
+    still seal to a key that we had before. Events must come over channels that prove who speaks, those through a relay
+    too: a vote counts before its signature is looked at. Raises PlanError if we are no member, FixedPointError for an
+    update that is not finite.
     """
 
     def __init__(
@@ -73,6 +74,7 @@ class PrivateRound:
         verify: Verify = identity.verify,
         noise: Signed | None = None,
         absent: Collection[PeerId] = (),
+        shunned: Collection[PeerId] = (),
         key_is_new: bool = False,
     ) -> None:
         self.number = terms.number
@@ -89,7 +91,14 @@ class PrivateRound:
         self._holder = PrivateHolder(terms, self._me, channel_key)
         self._culprits = Culprits(terms.cell, self._me)
         self._stages = Stages(
-            terms, self._me, self._dealer, self._holder, self._culprits, randbytes, key_is_new=key_is_new
+            terms,
+            self._me,
+            self._dealer,
+            self._holder,
+            self._culprits,
+            randbytes,
+            key_is_new=key_is_new,
+            shunned=[self._index[peer] for peer in shunned if peer in self._index],
         )
         tardy: set[int] = set()
         self._sizes = Sizes(terms)

@@ -48,7 +48,7 @@ class Sizes:
         asked = max(m - 1, m * (packing.liars + packing.absentees))
         self._published = (asked + packing.liars * (m - 1)) * entry
         self._items: dict[int, int] = {
-            Stage.COMMIT: 2 * DIGEST_BYTES * (m + 1),
+            Stage.COMMIT: 2 * DIGEST_BYTES * (m + 1) + m,
             Stage.NONCE_1: NONCE_BYTES,
             Stage.PROVE: DIGEST_BYTES * m,
             Stage.NONCE_2: NONCE_BYTES + m,

@@ -77,7 +77,9 @@ class Stages:
         randbytes: Randbytes,
         *,
         key_is_new: bool,
+        shunned: Collection[int] = (),
     ) -> None:
+        """`shunned` are members that we would leave out of the sum."""
         self.record = Record(terms)
         self._terms = terms
         self._me = me
@@ -85,6 +87,7 @@ class Stages:
         self._holder = holder
         self._culprits = culprits
         self._key_is_new = key_is_new
+        self._shunned = frozenset(shunned) - {me}
         self._nonces = {stage: randbytes(NONCE_BYTES) for stage in (Stage.NONCE_1, Stage.NONCE_2)}
         self._scalars: Mapping[int, Item] = {}
         self._disputes: Mapping[int, Item] = {}
@@ -106,13 +109,14 @@ class Stages:
     # --- what we say when it is time to -----------------------------------------------------------------------------
 
     def commit(self) -> Enter:
-        """Once all is dealt: leaves, and commitments to nonces."""
+        """Once all is dealt: leaves, commitments to nonces, and whom we would leave out."""
         leaves = no_leaves(self._terms)
         if self._dealer is not None:
             leaves = b"".join(leaf.ciphertext_digest + leaf.key_commitment for leaf in self._dealer.leaves)
         promises = [promise(self._terms, stage, self._me, nonce) for stage, nonce in self._nonces.items()]
         everyone = range(self._terms.packing.members)
-        return Enter(Stage.COMMIT, leaves + b"".join(promises), everyone, self._terms.least_heard)
+        shunned = bytes(member in self._shunned for member in everyone)
+        return Enter(Stage.COMMIT, leaves + b"".join(promises) + shunned, everyone, self._terms.least_heard)
 
     def complain(self) -> Enter:
         """Once all boxes are there, or it is too late for them: our second nonce, and what we have of each dealer."""

@@ -102,6 +102,7 @@ class ShamirSharing:
         hand: Hand,
         channel_keys: Mapping[PeerId, bytes],
         absent: Collection[PeerId] = (),
+        shunned: Collection[PeerId] = (),
     ) -> PrivateRound:
         """See `Sharing.round`."""
         _check(update, size)
@@ -118,6 +119,7 @@ class ShamirSharing:
             randbytes=hand.signer.randbytes,
             channel_key=hand.channel_key,
             key_is_new=hand.key_is_new,
+            shunned=shunned,
             absent={*absent, *(peer for peer in cell if peer != me and peer not in channel_keys)},
         )
 

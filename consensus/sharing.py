@@ -92,10 +92,13 @@ class Sharing(Protocol):
         hand: Hand,
         channel_keys: Mapping[PeerId, bytes],
         absent: Collection[PeerId] = (),
+        shunned: Collection[PeerId] = (),
     ) -> SecretRound:
         """Round `number` of the sorted `cell` on d = `size` parameters.
 
         With `update` None the member helps and learns the mean, but brings nothing. `channel_keys` holds the public
-        keys of those who published one; `absent` are not waited for. Raises PlanError where `me` or the cell does not
-        fit, ValueError for an update that the encoding cannot carry.
+        keys of those who published one; `absent` are not waited for. Whom more than half of the members have among
+        their `shunned` is left out of the sum where updates are proved; elsewhere members trust each other, and all are
+        in. Raises PlanError where `me` or the cell does not fit, ValueError for an update that the encoding cannot
+        carry.
         """

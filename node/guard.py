@@ -124,6 +124,7 @@ class Guard:
         *,
         then: Then,
         absent: Collection[PeerId],
+        shunned: Collection[PeerId] = (),
         epoch: int = 0,
         beacon: bytes = NO_BEACON,
     ) -> GuardedRound:
@@ -145,6 +146,7 @@ class Guard:
             epoch=epoch,
             places=self._coordinates.of(number, epoch, beacon),
             absent=absent,
+            shunned=shunned,
         )
 
     def closed_round(self, number: int, phases: Phases) -> ClosedRound:

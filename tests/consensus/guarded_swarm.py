@@ -46,7 +46,7 @@ class Open:
     def most_bytes(self, size):
         return 4 * size
 
-    def round(self, me, cell, number, epoch, size, update, hand, channel_keys, absent=()):
+    def round(self, me, cell, number, epoch, size, update, hand, channel_keys, absent=(), shunned=()):
         return OpenSum(self, me, cell, number, size, update, absent)
 
 

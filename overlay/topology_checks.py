@@ -36,7 +36,7 @@ def committee_plan(
     """The plan of the committees that `consensus` asks for, where the graph allows them; `shared` in secret."""
     kind = consensus.committee
     if kind == "stars" and not shared:
-        why = 'is for private rounds, in which members of a star speak through its centre; in the open'
+        why = "is for private rounds, in which members of a star speak through its centre; in the open"
         raise Problem(f'= "stars" {why} neighbourhoods average over every edge', _OPEN_STARS, "consensus.committee")
     if kind in _DRAWN and shared and len(names) > MAX_NODES:
         what = f'= "{kind}" with sharing needs a beacon, which bears {MAX_NODES} nodes: here are {len(names)}'

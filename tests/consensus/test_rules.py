@@ -72,5 +72,5 @@ def test_vectors_may_be_read_only():
 
 def test_a_rule_is_looked_up_by_name():
     assert lookup("mean") is mean
-    with pytest.raises(PlanError, match="no rule is called 'maen': did you mean .*mean"):
+    with pytest.raises(PlanError, match=r"no rule is called 'maen': did you mean .*mean"):
         lookup("maen")

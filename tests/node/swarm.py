@@ -21,6 +21,7 @@ from node.cell_transport import BEACON_HASTE, CellTransport, company
 from node.compute import InlineCompute
 from node.guard import Guard
 from node.jobs import ComputedJobs
+from node.lab.liar import Liar
 from node.learning.learner import Assessment, Trained
 from node.private_player import Privately
 from node.roster import Roster, Terms
@@ -119,6 +120,9 @@ class Swarm:
         learners,
         momentum,
         epoch,
+        watching,
+        rule,
+        bench,
     ) -> None:
         self.network = network
         self.nursery = nursery
@@ -132,8 +136,8 @@ class Swarm:
         ]
         self.initial, self.momentum = learners[0].vector(), momentum
         made = plan(kind, n, edges, seed, size, epoch, shared=guard is not None)
-        self.terms = Terms(rounds, quorum, deadline_s, lookup("mean"), made)
-        self.kind = kind
+        self.terms = Terms(rounds, quorum, deadline_s, rule, made, bench)
+        self.kind, self.watching = kind, watching
         self.graph = Adjacency(n, complete(n) if kind == "grid" else edges)
         self.guard = guard
         self.epochs_s = epochs_s
@@ -159,10 +163,11 @@ class Swarm:
             async with self.network.open(roster.me, self.neighbours(index), GREETING) as transport:
                 member.guard = self._guard(member, roster)
                 member.cells = self._cells(index, member, transport)
+                lookout = None if self.watching is None else self.watching(self, index)
                 runtime = Runtime(
                     roster,
                     self.terms,
-                    member.learner,
+                    lookout if isinstance(lookout, Liar) else member.learner,
                     member.cells or transport,
                     compute=SlowCompute(self.epochs_s.get(index, EPOCH_S)),
                     record=member.events.append,
@@ -170,6 +175,7 @@ class Swarm:
                     wall_clock=trio.current_time,
                     private=None if member.guard is None else Privately(member.guard, *self.work),
                     cells=member.cells,
+                    lookout=lookout,
                 )
                 await runtime.run(member.checkpoint)
 
@@ -237,6 +243,9 @@ class open_swarm:  # noqa: N801 - reads as the context manager that it is
             "learners": None,  # those of the members, in place of ones that drift
             "momentum": 0.0,
             "epoch": 16,
+            "watching": None,  # (swarm, index) → what watches the peers of a member, or the liar that it is
+            "rule": lookup("mean"),
+            "bench": 0,
             **options,
         }
         self.stack = AsyncExitStack()

@@ -152,6 +152,11 @@ class CellTransport:
         """How many tell us where they are."""
         return len(self._neighbours)
 
+    @property
+    def up(self) -> frozenset[PeerId]:
+        """Who can be reached, through whomever."""
+        return frozenset(self._up | self._far_up)
+
     def behind(self) -> frozenset[PeerId]:
         """Neighbours that are about to reach our round: so close that who sits a round out may wait for them."""
         near = range(self._number - self.plan.lead, self._number)

@@ -35,6 +35,7 @@ from consensus.standpoint_rules import Standpoint
 from crypto.identity import PeerId
 from detect.peers.evidence import Evidence
 from node import journal
+from node.attendance import Attendance
 from node.cell_transport import CellTransport
 from node.compute import Compute
 from node.learning.learner import Assessment, Trained
@@ -49,8 +50,6 @@ from overlay.transport import PeerDown, PeerUp, Received, Refused, Transport
 from overlay.wire import Greeting, Message, Ping, Pong
 
 T = TypeVar("T")
-_PATIENCE = 2
-"""Deadlines that who sits a round out waits for its neighbours at most."""
 HURRY = 0.1
 """Share of a deadline that a node which comes late still waits for the rest of its neighbours to connect."""
 
@@ -107,6 +106,10 @@ class Runtime:
         self._privately = private
         self._private: PrivatePlayer | None = None
         self._open = OpenDriver(transport, lambda number, fault: self._book.fault(number, fault.culprit, fault.reason))
+        self._attendance: Attendance | None = None
+        if cells is not None and private is not None:
+            absentees = private.guard.sharing.absentees
+            self._attendance = Attendance(cells, self._book, absentees=absentees, deadline_s=terms.deadline_s)
         self._up: set[PeerId] = set()
         mine = roster.order.index(roster.me)
         self._mailbox = Mailbox(
@@ -162,18 +165,18 @@ class Runtime:
             number = self._number = self._ahead_of(number) or number
             if self._lookout is not None:
                 self._lookout.begin()
-            if self._cells is not None:
-                self._reach(number, self._cells)
+            if self._attendance is not None:
+                self._attendance.reach(number)
             # Once a round, whatever seed is learned meanwhile: who sits it out must not play it in the open after all.
             phases, seeds = self._phases(number), self._plan.seeds
             # Whom no star took has nobody to hide among and nobody to hear: it keeps what it learned for its next cell.
             alone = [{self._roster.me: 1.0}]
-            if self._cells is not None and self._lacks_members(phases[0], self._cells, self._mailbox.passed(number)):
-                self._cells.sit_out()
+            if self._attendance is not None and self._attendance.lacks(phases[0], self._mailbox.passed(number)):
+                self._attendance.sit_out()
                 phases = alone
             private = None if phases == alone else self._private
-            if private is None and self._cells is not None:
-                await self._keep_pace(self._cells)
+            if private is None and self._attendance is not None:
+                await self._attendance.keep_pace(self._liveness.waited_for, self._hear_next)
             if private is None:
                 outcome = await self._exchange(self._open_round(number, phases))
             else:
@@ -314,9 +317,10 @@ class Runtime:
             await closed.wait()
             scope.cancel()
 
+        lacks = (lambda _: False) if self._attendance is None else self._attendance.lacks
         async with trio.open_nursery() as nursery:
             nursery.start_soon(watch, nursery.cancel_scope)
-            while not (closed.is_set() or self._ahead_of(number) is not None or self._lacks_members(cell, self._cells)):
+            while not (closed.is_set() or self._ahead_of(number) is not None or lacks(cell)):
                 await self._hear_next()
             nursery.cancel_scope.cancel()
 
@@ -335,28 +339,6 @@ class Runtime:
             while not results:
                 await self._hear_next()
         return results[0]
-
-    def _reach(self, number: int, cells: CellTransport) -> None:
-        cells.reach(number)
-        for culprit, reason in cells.faults():
-            self._book.fault(number, culprit, reason)
-        for epoch, reason in cells.failures():
-            self._book.unseeded(epoch, reason)
-
-    def _lacks_members(
-        self, cell: Collection[PeerId], cells: CellTransport | None, passed: Collection[PeerId] = ()
-    ) -> bool:
-        """Whether so many of a star are out of reach, or in other rounds, that all it could do is to wait in vain."""
-        if self._private is None or cells is None or not cells.plan.apart:
-            return False
-        there = {self._roster.me, *self._up} - set(passed) - cells.lost()
-        return len(set(cell) - there) > self._private.guard.sharing.absentees
-
-    async def _keep_pace(self, cells: CellTransport) -> None:
-        """Who sits a round out waits for its neighbours, or its next cell would wait in vain for members far behind."""
-        with trio.move_on_after(_PATIENCE * self._terms.deadline_s):
-            while cells.behind() & self._liveness.waited_for():
-                await self._hear_next()
 
     async def _hear_next(self) -> None:
         self._hear(await self._transport.next_event())

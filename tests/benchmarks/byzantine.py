@@ -54,10 +54,10 @@ class Extent:
 
 QUICK = Extent(
     {
-        "digits": (tuple(MODE_SETTINGS), ("none", "sign-flip", "scaling", "alie", "ipm", "slow-drift", "label-flip",
-                                          "backdoor"), PARTITIONS, 40),
+        "digits": (tuple(MODE_SETTINGS), ("none", "gaussian", "sign-flip", "scaling", "alie", "ipm", "slow-drift",
+                                          "label-flip", "backdoor"), PARTITIONS, 40),
         "mnist": (("open mean", f"open {DEFAULT}", "private bound", "private screen"),
-                  ("none", "sign-flip", "scaling", "slow-drift", "backdoor"), PARTITIONS[:2], 40),
+                  ("none", "gaussian", "sign-flip", "scaling", "slow-drift", "backdoor"), PARTITIONS[:2], 40),
     },
     0, (),
 )  # fmt: skip

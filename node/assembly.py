@@ -18,8 +18,6 @@ from consensus.beacon import most_bytes as most_bytes_of_beacon
 from consensus.messages import Vector
 from consensus.rules import Rule, lookup
 from crypto.identity import Identity, PeerId
-from detect.peers.quarantine import Response
-from detect.peers.watch import FEATURES, PeerWatch, WatchTerms
 from node import journal
 from node.cell_transport import BEACON_HASTE, CellTransport, company
 from node.compute import Compute, ThreadCompute
@@ -29,13 +27,14 @@ from node.jobs import ComputedJobs, Jobs, open_process_jobs
 from node.learning.contribution import Plain, Strategy
 from node.learning.data import Dataset
 from node.learning.learner import Learner
+from node.lookout import lookout_of
 from node.privacy import Privacy, open_privacy
 from node.private_player import Privately
 from node.roster import Roster, Terms
 from node.runtime import Learner as RoundLearner
 from node.runtime import Runtime
 from node.state import Checkpoint, StateFolder
-from node.watch import Lookout, Watching, restore
+from node.watch import Watching
 from overlay.discovery import AddressBook
 from overlay.libp2p_transport import TransportLimits, open_libp2p_transport
 from overlay.relay import FRAME_BYTES
@@ -163,34 +162,6 @@ def most_bytes_of(topology: Topology, parameters: int, guard: Guard | None) -> i
     return max(guard.most_bytes + FRAME_BYTES, most_bytes_of_beacon(len(topology.nodes)))
 
 
-def lookout_of(spec: NodeSpec, learner: Learner, checkpoint: Checkpoint | None) -> Lookout | None:
-    """What watches the peers of `spec`; None where the topology does not ask for it."""
-    topology, detect = spec.topology, spec.topology.detect
-    if not detect.enabled:
-        return None
-    roster, shared = roster_of(spec), topology.privacy.sharing != "none"
-    forest = None
-    if detect.forest and not shared:
-        # scikit-learn takes a second to import, and secret rounds have no use for it.
-        from detect.peers.forest import ForestWatch  # noqa: PLC0415
-
-        forest = ForestWatch(FEATURES, topology.seed)
-    watch = PeerWatch(
-        roster.peers,
-        WatchTerms(
-            Response(penalty=detect.penalty, limit=detect.limit, quarantine_s=detect.quarantine_s),
-            detect.z_limit,
-            learner.layers,
-        ),
-        forest=forest,
-        group_test=detect.group_test and shared,
-        me=roster.me,
-    )
-    if checkpoint is not None:
-        restore(watch, checkpoint.learner)
-    return Lookout(watch, time.time, loss=learner.judge())
-
-
 def cells_of(spec: NodeSpec, guard: Guard, transport: Transport, first_round: int) -> CellTransport:
     """What draws the cells of `spec` and reaches their members, over an open transport to its neighbours."""
     topology = spec.topology
@@ -234,7 +205,7 @@ async def _run(
     swarm = spec.topology.digest()
     roster = roster_of(spec)
     guard = guard_of(spec, identity, learner, initial, base, privacy)
-    lookout = lookout_of(spec, learner, checkpoint)
+    lookout = lookout_of(spec.topology, roster, learner, checkpoint)
     liar = None if spec.lying is None else spec.lying(learner, roster)
     me = spec.topology.nodes[spec.topology.index(spec.name)]
     neighbours = frozenset(spec.peers[name] for name in spec.topology.peer_list(spec.name))

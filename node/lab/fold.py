@@ -65,7 +65,7 @@ class Fold:
                 self.promotions += 1
             case journal.RolledBack():
                 self.rollbacks += 1
-            case journal.Faulted():
+            case journal.Refused() | journal.Faulted():
                 self._blame(event)
             case journal.VerdictChanged(after="quarantined" | "evicted"):
                 self.quarantines.append(event)
@@ -81,7 +81,10 @@ class Fold:
         if epsilon is not None:
             self.epsilon = epsilon if self.epsilon is None else max(self.epsilon, epsilon)
 
-    def _blame(self, event: journal.Faulted) -> None:
+    def _blame(self, event: journal.Refused | journal.Faulted) -> None:
+        if isinstance(event, journal.Refused):
+            self.refused += event.count
+            return
         what = event.peer, event.reason
         self.faults[what].append(event.round)
         if event.proved:

@@ -18,7 +18,8 @@ from markupsafe import Markup
 from node import words
 from node.lab import colours
 from node.lab.results import Report
-from node.lab.sections import SECTIONS, Section
+from node.lab.section import Section
+from node.lab.sections import SECTIONS
 from node.lab.targets import judge
 
 

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
-
-from markupsafe import Markup
 
 from node import words
 from node.lab.colours import NODES_LIGHT, hue
@@ -15,36 +12,13 @@ from node.lab.graphdrawing import topology_drawing
 from node.lab.linechart import LineChart, Reference, Series
 from node.lab.results import NodeReport, Report, known, mean
 from node.lab.rowcharts import ROWS_MAX, alone_and_together, rounds_strip, traffic
+from node.lab.section import HALF, WIDE, Section, Table, shortened
+from node.lab.trust import evidence, quarantines, reputation
 
-WIDE, HALF = (1080.0, 380.0), (520.0, 330.0)
 LINES_MAX = 24
 """Beyond this many nodes a band from lowest to highest stands for their lines."""
 TABLE_NODES_MAX = 32
 TABLE_ROUNDS_MAX = 400
-
-
-@dataclass(frozen=True, slots=True)
-class Table:
-    """The figures behind a drawing. The first column names the row."""
-
-    head: Sequence[str]
-    rows: Sequence[Sequence[str]]
-    note: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Section:
-    """`narrow` replaces `figure` on small screens; `half` sections may share a row."""
-
-    key: str
-    title: str
-    lead: str
-    figure: Markup | None = None
-    narrow: Markup | None = None
-    table: Table | None = None
-    table_open: bool = False
-    text: str = ""
-    half: bool = True
 
 
 def _graph(report: Report) -> Section | None:
@@ -57,7 +31,7 @@ def _graph(report: Report) -> Section | None:
     rows = [
         (f"{link.a} – {link.b}", "graph" if link.in_graph else "committee", str(link.rounds)) for link in report.links
     ]
-    table = Table(("Edge", "From", "Rounds averaged"), rows[:500], _shortened(len(rows), 500))
+    table = Table(("Edge", "From", "Rounds averaged"), rows[:500], shortened(len(rows), 500))
     return Section("topology", "Who talks to whom", lead, topology_drawing(report), table=table)
 
 
@@ -74,7 +48,7 @@ def _alone(report: Report) -> Section | None:
         for node in report.nodes[:TABLE_NODES_MAX]
     ]
     lead = "The same model trained on a node's own rows alone (ring) and in the swarm (dot); the gain is in points."
-    table = Table(("Node", "Alone", "In the swarm", "Gain"), rows, _shortened(len(report.nodes), TABLE_NODES_MAX))
+    table = Table(("Node", "Alone", "In the swarm", "Gain"), rows, shortened(len(report.nodes), TABLE_NODES_MAX))
     return Section("together", "Alone and in the swarm", lead, alone_and_together(report), table=table)
 
 
@@ -184,24 +158,6 @@ def _traffic(report: Report) -> Section | None:
     return Section("traffic", "Traffic", lead, traffic(report))
 
 
-def _evidence(report: Report) -> Section | None:
-    rows = [
-        (node.name, fault.peer, fault.reason, _proof(fault.proved), str(fault.count), str(fault.first_round))
-        for node in report.nodes
-        for fault in node.faults
-    ]
-    if not rows:
-        return None
-    head = ("Seen by", "Peer", "What it did", "Proved", "Times", "First in round")
-    table = Table(head, rows[:500], _shortened(len(rows), 500))
-    lead = "What no honest peer sends. Each was left out of the average. Proved: what it signed shows it to anybody."
-    return Section("evidence", "Evidence", lead, table=table, table_open=True, half=False)
-
-
-def _proof(proved: bool) -> str:
-    return "yes" if proved else "–"
-
-
 def _nodes(report: Report) -> Section | None:
     head = ["Node", "PeerId", "Accuracy", "Alone", "Rounds", "Sent", "Received", "Promotions", "Restarts", "Refused"]
     rows = [list(_node_row(node, report.rounds)) for node in report.nodes]
@@ -240,7 +196,9 @@ SECTIONS: tuple[Callable[[Report], Section | None], ...] = (
     _strip,
     _times,
     _traffic,
-    _evidence,
+    reputation,
+    quarantines,
+    evidence,
     _nodes,
     _setup,
 )
@@ -301,7 +259,7 @@ def _by_node_table(
         (str(number), *(show(values[number]) for values in lists[:TABLE_NODES_MAX]))
         for number in sorted({*range(0, report.reached, stride), report.reached - 1})
     ]
-    note = _shortened(len(report.nodes), TABLE_NODES_MAX)
+    note = shortened(len(report.nodes), TABLE_NODES_MAX)
     if stride > 1:
         note = f"{note} One round in {stride}; report.json has all.".strip()
     return Table(("Round", *(node.name for node in nodes)), rows, note)
@@ -321,7 +279,3 @@ def _short(peer_id: str | None) -> str:
 
 def _first_rows(report: Report) -> str:
     return f" The first {ROWS_MAX} of {len(report.nodes)} nodes." if len(report.nodes) > ROWS_MAX else ""
-
-
-def _shortened(count: int, limit: int) -> str:
-    return f"The first {limit} of {count}; report.json has all." if count > limit else ""

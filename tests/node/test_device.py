@@ -119,3 +119,15 @@ def test_a_device_without_its_peers_keys_says_which(tmp_path):
     assert answer.returncode == 2
     assert "peer_id" in answer.stderr
     assert run("node", "init", "--name", "pi-1", cwd=tmp_path).returncode == 2
+
+
+def test_a_device_lies_only_where_somebody_says_so_twice(rack):
+    folder, names = rack
+    text = (folder / "rack.toml").read_text()
+    (folder / "rack.toml").write_text(text.replace(f'name = "{names[0]}"', f'name = "{names[0]}"\nadversary = "alie"'))
+    arguments = ["node", "start", "--topology", "rack.toml", "--name", names[0], "--state", names[0]]
+    answer = run(*arguments, cwd=folder)
+    assert answer.returncode == 2
+    assert f"node {names[0]} is an adversary (alie)" in answer.stderr
+    assert "--allow-adversary" in answer.stderr
+    assert not (folder / names[0] / "journal.jsonl").exists()

@@ -113,16 +113,16 @@ async def test_sums_tell_of_a_sign_flipper_and_all_leave_it_out(autojump_clock):
         "guard": FOUR,
         "deadline_s": 5.0,
     }
-    async with open_swarm(4, complete(4), "cliques", rounds=22, **options) as swarm:
+    async with open_swarm(4, complete(4), "cliques", rounds=28, **options) as swarm:
         await swarm.until_all_finished()
         for member in swarm.members[:3]:
             ((since, peer),) = verdicts(member)
             assert peer == "n3"
-            assert since < 20
+            assert since < 25
             later = [row for row in member.rounds.values() if row.round > since + 1]
             assert not any("n3" in row.present for row in later)
             assert all(row.outcome == "averaged" for row in member.rounds.values())
-        assert len({member.learner.adopted[21].tobytes() for member in swarm.members[:3]}) == 1
+        assert len({member.learner.adopted[27].tobytes() for member in swarm.members[:3]}) == 1
 
 
 async def test_each_member_sits_out_once_in_as_many_rounds_as_there_are(autojump_clock):

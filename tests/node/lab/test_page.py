@@ -4,11 +4,21 @@ import re
 
 import pytest
 
+from node import journal
 from node.lab.page import render_page
 from node.lab.record import Baselines, NodeRecord
 from node.lab.report import build_report
 from node.lab.sections import facts
-from tests.node.lab.synthetic import NAMES, TOPOLOGY, Page, write_eventful_run, write_private_run, write_run
+from tests.node.lab.synthetic import (
+    NAMES,
+    TOPOLOGY,
+    Page,
+    closed,
+    write_eventful_run,
+    write_journal,
+    write_private_run,
+    write_run,
+)
 
 HOSTILE = (
     '"><img src=x onerror=alert(1)>',
@@ -169,3 +179,17 @@ def test_facts_are_the_words_of_the_topology():
     assert list(facts(TOPOLOGY)) == ["digits", "dirichlet", "mlp", "ring", "neighbourhood", "mean"]
     assert list(facts("not = [toml")) == []
     assert list(facts("task = 3")) == []
+
+
+def test_reputations_and_quarantines_are_shown_where_there_are_any(tmp_path):
+    write_eventful_run(tmp_path)
+    rows = [closed(0, number, reputation={"press-6": 90.0 - 3 * number}) for number in range(20)]
+    verdict = journal.VerdictChanged(
+        at=1.0, round=14, peer="press-6", before="suspect", after="quarantined", reason="norm: <b>long</b>"
+    )
+    write_journal(tmp_path, "press-1", [*rows, verdict])
+    html, page = page_of(tmp_path)
+    assert {"reputation", "quarantines"} <= set(ids(page))
+    assert "norm: <b>long</b>" in page.texts
+    assert "<b>long" not in html
+    assert "Honest peers among them: 0. Adversaries missed: 1." in page.texts

@@ -277,3 +277,39 @@ def test_a_node_that_ended_early_is_a_shortfall(tmp_path):
     result = CliRunner().invoke(app, ["report", str(tmp_path)])
     assert result.exit_code == 1
     assert "press-2 ended before its last round" in result.stderr
+
+
+def quarantined(round_, peer, after="quarantined"):
+    return journal.VerdictChanged(
+        at=float(round_), round=round_, peer=peer, before="suspect", after=after, until=120.0, reason="cosine: x"
+    )
+
+
+def test_who_stopped_averaging_whom_is_counted(tmp_path):
+    adversary = NodeRecord(name="press-6", role="adversary", adversary="sign-flip")
+    nodes = [adversary if name == "press-6" else NodeRecord(name=name) for name in NAMES]
+    write(tmp_path, nodes=nodes)
+    for name in NAMES:
+        append(tmp_path / name / "journal.jsonl", [quarantined(3, "press-6"), quarantined(9, "press-6", "probation")])
+    summary = build_report(tmp_path).summary
+    assert (summary.false_quarantines, summary.missed_adversaries) == (0, 0)
+    append(tmp_path / "press-1" / "journal.jsonl", [quarantined(4, "press-2"), quarantined(5, "press-2", "evicted")])
+    append(tmp_path / "press-6" / "journal.jsonl", [quarantined(4, "press-1")])  # a liar's word
+    report = build_report(tmp_path)
+    assert (report.summary.false_quarantines, report.summary.missed_adversaries) == (2, 0)
+    assert [(each.peer, each.round) for each in report.nodes[0].quarantined] == [
+        ("press-6", 3),
+        ("press-2", 4),
+        ("press-2", 5),
+    ]
+    write_journal(tmp_path, "press-3", [])
+    assert build_report(tmp_path).summary.missed_adversaries == 1
+
+
+def test_reputation_by_round_is_in_the_report(tmp_path):
+    write(tmp_path)
+    rows = [closed(0, number, reputation={"press-6": 100.0 - number}) for number in range(30)]
+    write_journal(tmp_path, "press-1", rows)
+    report = build_report(tmp_path)
+    assert report.nodes[0].by_round.reputation[7] == {"press-6": 93.0}
+    assert report.nodes[1].by_round.reputation[7] == {}

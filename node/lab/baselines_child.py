@@ -10,6 +10,7 @@ from multiprocessing.connection import wait
 from pathlib import Path
 
 from node.files import write_atomically
+from node.lab.backdoors import backdoors
 from node.lab.child import redirect_output
 from node.lab.folder import RunFolder
 from node.lab.launch import BaselineOrder
@@ -39,6 +40,7 @@ def run_baselines(order: BaselineOrder) -> None:
         centralised=centralised(task, shards, test, rounds=rounds, seed=seed),
         local_only_mean=sum(alone) / len(alone),
         local_only=dict(zip(topology.names, alone, strict=True)),
+        backdoor=backdoors(topology, folder, test),
     )
     write_atomically(folder.baselines, baselines.model_dump_json().encode(), durable=False)
 

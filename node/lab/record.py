@@ -54,6 +54,8 @@ class Baselines(_Frozen):
     local_only_mean: Share | None = None
     local_only: dict[str, Share] = {}
     """Node name → trained on its own shard alone."""
+    backdoor: dict[str, Share] = {}
+    """Honest node → success of the run's backdoor on its last model; empty where no adversary plants one."""
 
 
 class RunRecord(_Frozen):
@@ -103,6 +105,7 @@ class RunRecord(_Frozen):
             ("restarts", list(self.restarts)),
             ("unfinished", list(self.unfinished)),
             ("baselines.local_only", list(self.baselines.local_only)),
+            ("baselines.backdoor", list(self.baselines.backdoor)),
         ):
             _check_known(key, used, known)
         return self

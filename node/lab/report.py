@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TypeVar
 
+from node import words
 from node.journal import RoundClosed
 from node.lab.fold import Fold, read_journal
 from node.lab.publish import write_report
@@ -90,6 +91,7 @@ def _node(node: NodeRecord, fold: Fold, record: RunRecord, reached: int) -> Node
         adversary=node.adversary,
         accuracy=column(lambda row: row.test_accuracy),
         local_only_accuracy=record.baselines.local_only.get(node.name),
+        backdoor_success=record.baselines.backdoor.get(node.name),
         epsilon=fold.epsilon,
         bytes_sent=fold.bytes_sent,
         bytes_received=fold.bytes_received,
@@ -185,6 +187,12 @@ def _notes(record: RunRecord, folds: Mapping[str, Fold]) -> Iterator[Note]:
     rows = [row for fold in folds.values() for row in fold.rounds.values() if row.outcome == "averaged"]
     if rows and all(row.consensus_distance is None for row in rows):
         yield Note(node=None, text="The consensus distance is not known: nobody sees the models that are averaged.")
+    success = mean(record.baselines.backdoor.values())
+    if success is not None:
+        most = max(record.baselines.backdoor.values())
+        share, at_most = words.accuracy(success), words.accuracy(most)
+        text = f"The backdoor turns {share} of triggered rows at an honest node, {at_most} at the worst."
+        yield Note(node=None, text=text)
     if record.interrupted:
         yield Note(node=None, text="The run was interrupted: the figures cover what was done until then.")
     for name, fold in folds.items():

@@ -61,6 +61,8 @@ class NodeReport(_Frozen):
     adversary: str | None
     accuracy: tuple[float | None, ...]
     local_only_accuracy: float | None
+    backdoor_success: float | None
+    """The share of triggered rows that its last model calls the backdoor's target; None where nobody plants one."""
     epsilon: float | None
     """ε over the whole run at the topology's delta; None where none is claimed."""
     bytes_sent: int

@@ -313,3 +313,15 @@ def test_reputation_by_round_is_in_the_report(tmp_path):
     report = build_report(tmp_path)
     assert report.nodes[0].by_round.reputation[7] == {"press-6": 93.0}
     assert report.nodes[1].by_round.reputation[7] == {}
+
+
+def test_how_far_a_backdoor_came_is_told(tmp_path):
+    success = dict.fromkeys(NAMES, 0.1) | {"press-4": 0.5}
+    write(tmp_path, baselines=Baselines(backdoor=success))
+    report = build_report(tmp_path)
+    assert report.nodes[3].backdoor_success == 0.5
+    assert "The backdoor turns 15.0 % of triggered rows at an honest node, 50.0 % at the worst." in [
+        note.text for note in report.notes
+    ]
+    write(tmp_path)
+    assert build_report(tmp_path).nodes[3].backdoor_success is None

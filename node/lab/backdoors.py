@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import torch
-
 from node.lab.attacks_on_data import Backdoor, attack
 from node.lab.folder import RunFolder
 from node.learning.dataset import Dataset
 from node.learning.models import build
 from node.learning.snapshot import Snapshot
+from node.learning.trainer import predict
 from node.learning.vector import FlatModel
 from node.state import StateFolder
 from overlay.topology import Topology
@@ -25,14 +24,12 @@ def backdoors(topology: Topology, folder: RunFolder, test: Dataset) -> dict[str,
         return {}
     backdoor, task = planted[0], topology.task
     model = FlatModel(build(task.model, len(test.feature_names), len(test.classes), task.hidden, topology.seed))
-    triggered = torch.from_numpy(backdoor.triggered(test.features))
+    triggered = backdoor.triggered(test.features)
     found: dict[str, float] = {}
     for node in topology.nodes:
         checkpoint = StateFolder(folder.state(node.name)).load_checkpoint()
         if node.adversary is not None or checkpoint is None:
             continue
         model.load(Snapshot.unpack(checkpoint.learner).working)
-        with torch.inference_mode():
-            called = model.module(triggered).argmax(dim=1).numpy()
-        found[node.name] = backdoor.success(called, test.labels)
+        found[node.name] = backdoor.success(predict(model, triggered), test.labels)
     return found

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
@@ -128,3 +129,10 @@ def evaluate(model: FlatModel, rows: Rows) -> Metrics:
             loss += cross_entropy(logits, y, reduction="sum")
             right += int((logits.argmax(dim=1) == y).sum())
     return Metrics(loss=float(loss) / len(rows), accuracy=right / len(rows))
+
+
+def predict(model: FlatModel, features: npt.NDArray[np.float32]) -> npt.NDArray[np.int64]:
+    """The class that the model gives each row of `features` (n, p), as (n,) numbers of classes."""
+    with torch.inference_mode():
+        labels: npt.NDArray[np.int64] = model.module(torch.from_numpy(features)).argmax(dim=1).numpy()
+    return labels

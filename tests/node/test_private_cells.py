@@ -80,7 +80,8 @@ async def test_a_killed_node_costs_its_stars_and_nobody_else(autojump_clock, res
         rest = [member for index, member in enumerate(swarm.members) if index != 3]
         for member in rest:
             assert any(closed.present for number, closed in member.rounds.items() if number > 8)
-            assert sum(closed.outcome == "void" for closed in member.rounds.values()) <= 2
+            # Rounds with the one that is away, until all know: who has it for a centre or neighbour has more of them.
+            assert sum(closed.outcome == "void" for closed in member.rounds.values()) <= 6
             assert sorted(member.rounds) == list(range(24))
         met = sum(bool(closed.present) for member in rest for closed in member.rounds.values())
         assert met > len(rest) * 24 / 3  # three in four, but for the stars with the one that is dead

@@ -26,7 +26,8 @@ def lookout_of(topology: Topology, roster: Roster, learner: Learner, checkpoint:
         roster.peers,
         WatchTerms(response, detect.z_limit, learner.layers),
         forest=_forest(topology.seed) if detect.forest and not shared else None,
-        group_test=detect.group_test and shared,
+        # With the other kinds of sharing nobody is left out of a sum: to accuse would change nothing.
+        group_test=detect.group_test and topology.privacy.sharing == "shamir",
         me=roster.me,
     )
     if checkpoint is not None:

@@ -96,8 +96,9 @@ def check_bench(detect: Detect, consensus: Consensus, privacy: Privacy) -> None:
     """Somebody sits a round out where cells do not change by themselves, and sums alone are seen."""
     if not detect.bench:
         return
-    if privacy.sharing == "none":
-        raise Problem("= 1 is for secret rounds: in open ones everybody is seen", "write bench = 0", "detect.bench")
+    if privacy.sharing != "shamir":
+        what = f'= 1 is for sharing = "shamir": with "{privacy.sharing}" everybody is seen, or nobody is left out'
+        raise Problem(what, "write bench = 0", "detect.bench")
     if consensus.committee != "cliques":
         what = f'= 1 is for cells that never change: committee = "{consensus.committee}" draws them anew'
         raise Problem(what, "write bench = 0", "detect.bench")

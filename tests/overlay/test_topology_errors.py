@@ -63,7 +63,7 @@ NOISED = 'dp = "record"\nepsilon = 1.0\ndelta = 1e-5\n'
         ("[targets]", '[consensus]\nrule = "krumm"\n[targets]', 'rule = "krumm" is unknown', 'did you mean "krum"?'),
         ("[targets]", "[consensus]\nbyzantine = 1\n[targets]", "one liar moves a mean anywhere", "byzantine = 0"),
         ("[targets]", '[consensus]\nrule = "krum"\nbyzantine = 9\n[targets]', "it needs 21 members", "larger"),
-        ("[targets]", "[detect]\nbench = 1\n[targets]", "detect.bench = 1 is for secret rounds", "bench = 0"),
+        ("[targets]", "[detect]\nbench = 1\n[targets]", "detect.bench = 1 is for sharing =", "bench = 0"),
         ("[targets]", '[consensus]\ncommittee = "grid"\n[targets]', "consensus.size is missing", "add size"),
         ("[targets]", '[consensus]\ncommittee = "stars"\n[targets]', "consensus.size is missing", "centre"),
         ("[targets]", '[consensus]\ncommittee = "stars"\nsize = 3\n[targets]', "for private rounds", "neighbourhood"),

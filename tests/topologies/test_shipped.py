@@ -75,6 +75,15 @@ def test_private_files_claim_what_they_aim_at(name, epsilon):
     assert (topology.cell_members, topology.noise_shares) == (8, 4)
 
 
+def test_byzantine_8_is_private_8_with_liars_and_one_that_sits_out():
+    liars, private = shipped("byzantine-8"), shipped("private-8")
+    assert [node.adversary for node in liars.nodes] == [None] * 6 + ["alie", "sign-flip"]
+    assert liars.privacy == private.privacy
+    assert liars.task == private.task
+    assert liars.detect.bench == 1
+    assert all(node.adversary is None for node in private.nodes)
+
+
 def test_open_8_hides_nothing():
     assert (shipped("open-8").privacy.sharing, shipped("open-8").privacy.dp) == ("none", "off")
 

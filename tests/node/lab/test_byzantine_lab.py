@@ -30,3 +30,16 @@ def test_a_sign_flipper_among_real_nodes_is_quarantined_by_all_and_nobody_else_i
         assert node["by_round"]["reputation"][-1]["press-8"] < 50
     assert report["nodes"][7]["role"] == "adversary"
     assert report["summary"]["honest_accuracy_mean"] > 0.8
+
+
+def test_the_shipped_plant_with_liars_runs_and_one_press_in_turn_sits_out(tmp_path):
+    with lab_up(ROOT / "topologies" / "byzantine-8.toml", tmp_path / "run", "--rounds", "8", "--json") as lab:
+        stdout, stderr = lab.process.communicate(timeout=240)
+        assert lab.process.returncode == 0, stderr
+        rounds = lab.rounds("press-1")
+    report = json.loads(stdout)
+    assert [row.outcome for row in rounds] == ["averaged"] * 8
+    assert all(len(row.absent) <= 1 for row in rounds)
+    assert {name for row in rounds for name in row.absent} == {f"press-{i}" for i in range(2, 9)}
+    assert report["summary"]["false_quarantines"] == 0
+    assert [node["adversary"] for node in report["nodes"]] == [None] * 6 + ["alie", "sign-flip"]

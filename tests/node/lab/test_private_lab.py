@@ -57,7 +57,7 @@ def test_a_killed_node_is_done_without_blamed_by_nobody_and_takes_part_again(tmp
     assert len(finals) == 1, "all end with one model"
 
 
-@pytest.mark.parametrize("mode", ["masks", "ckks", "bfv"])
+@pytest.mark.parametrize("mode", ["masks", "ckks"])
 def test_a_lab_in_each_mode_ends_with_one_model_and_leaves_no_process(tmp_path, mode):
     source = (FOLDER / ("masks-8.toml" if mode == "masks" else "ckks-8.toml")).read_text()
     topology = tmp_path / "mode.toml"

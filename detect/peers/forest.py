@@ -76,6 +76,8 @@ class ForestWatch:
         self._new = 0
         self._passed_over = 0
         self._champion: IsolationForest | None = None
+        self._stored: bytes | None = None
+        """The champion as skops writes it, once it was asked for: a checkpoint a round must not cost that each time."""
 
     @property
     def trained(self) -> bool:
@@ -124,6 +126,7 @@ class ForestWatch:
         promoted = self._champion is None or theirs > mine + _MARGIN or stale
         if promoted:
             self._champion, self.version, self._passed_over = challenger, self.version + 1, 0
+            self._stored = None
         else:
             self._passed_over += 1
         line = Promotion(self.version, len(rows), float(mine), float(theirs), promoted)
@@ -156,8 +159,13 @@ class ForestWatch:
                 [line.version, line.samples, line.champion_score, line.challenger_score, line.promoted]
                 for line in self.history
             ],
-            "champion": None if self._champion is None else skops.io.dumps(self._champion),
+            "champion": self._dumped(),
         }
+
+    def _dumped(self) -> bytes | None:
+        if self._stored is None and self._champion is not None:
+            self._stored = skops.io.dumps(self._champion)
+        return self._stored
 
     def restore(self, snapshot: Mapping[str, Any]) -> None:
         """Go on from `snapshot`. Raises `ForestError`, and changes nothing, where it is not one of these features."""
@@ -175,6 +183,7 @@ class ForestWatch:
         except (KeyError, TypeError, ValueError, IndexError) as error:
             raise ForestError(f"the stored forest cannot be read: {error}") from error
         self.version, self._new, self._passed_over, self._champion = version, new, passed_over, champion
+        self._stored = None
         self._good = deque(good, maxlen=_MEMORY)
         self._recent = deque(recent, maxlen=_RECENT)
         self.history = deque(history, maxlen=_HISTORY)

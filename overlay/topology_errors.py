@@ -13,6 +13,7 @@ from pydantic import ValidationError
 
 SHOWN_CHARACTERS = 60
 SHOWN_NAMES = 8
+INDEX_DIGITS = 6
 
 _EXPECTED = {
     "int_type": "a whole number, without a dot",
@@ -101,13 +102,18 @@ def _place(location: Sequence[int | str], key: str, raw: Mapping[str, object]) -
     if parts[:1] == ["graph"] and len(parts) > 1 and _family(raw) == parts[1]:
         del parts[1]
     if key:
-        parts += [int(part) if part.isdecimal() else part for part in key.split(".")]
-    if parts[:1] == ["node"] and len(parts) > 1:
-        table = f"[[node]] {int(parts[1]) + 1}{_name_of(raw, int(parts[1]))}"
+        parts += [int(part) if _is_index(part) else part for part in key.split(".")]
+    index = parts[1] if parts[:1] == ["node"] and len(parts) > 1 else None
+    if isinstance(index, int):
+        table = f"[[node]] {index + 1}{_name_of(raw, index)}"
         rest = _dotted(parts[2:])
         return f"{table}: {rest} " if rest else f"{table} "
     dotted = _dotted(parts)
     return f"{dotted} " if dotted else ""
+
+
+def _is_index(part: str) -> bool:
+    return part.isascii() and part.isdecimal() and len(part) <= INDEX_DIGITS
 
 
 def _dotted(parts: Sequence[int | str]) -> str:

@@ -112,6 +112,14 @@ def test_no_value_of_any_key_raises_anything_else(data, value):
         assert is_harmless(error), ascii(error.problem)  # noqa: PT017 - most values are refused, some are not
 
 
+@pytest.mark.parametrize("key", ["node.", "node.x", "node.²", "node.٣", f"node.{'9' * 5000}", ".", "graph.ring"])
+def test_a_key_that_looks_like_a_path_is_not_taken_for_one(key):
+    error = outcome(f'"{key}" = 1\n{LONG}')
+    assert error is not None
+    assert is_harmless(error)
+    assert "is not a known key" in error.problem
+
+
 @given(st.text(max_size=80))
 def test_a_name_is_a_folder_of_its_own(text):
     try:

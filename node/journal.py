@@ -116,6 +116,12 @@ class RoundClosed(_Event):
     """ε of all that may have left the node so far, at the delta of the topology file; None where none is claimed."""
     reputation: dict[str, Reputation] = {}
     """Of peers that have not all of it, after this round."""
+    latency_ms: dict[str, Figure] = {}
+    """Of peers that answered a ping since the round before: the last one's way there and back."""
+    layer_change: dict[str, Figure] = {}
+    """Layer → norm of what this round changed in the working model, over the layer's norm before."""
+    peer_bytes: dict[str, tuple[Count, Count]] = {}
+    """Peer → bytes sent and received since the round before, where the transport counts them by peer."""
 
 
 class Evidence(_Event):
@@ -213,6 +219,50 @@ class Unseeded(_Event):
     reason: str
 
 
+class Paused(_Event):
+    """The node plays no round until it is resumed: it keeps its connections and its state, and answers no round."""
+
+    type: Literal["paused"] = "paused"
+    round: Count
+    """The first that it does not play."""
+    cause: Literal["quorum", "operator"]
+    """`quorum`: too few of its committee are up; it goes on by itself once enough are."""
+    reason: str
+
+
+class Unpaused(_Event):
+    """Rounds go on."""
+
+    type: Literal["unpaused"] = "unpaused"
+    round: Count
+    reason: str
+
+
+class ModuleChanged(_Event):
+    """A part of the node works in another way than before. At start each says how it is."""
+
+    type: Literal["module"] = "module"
+    module: Literal["learning", "privacy", "sharing", "detection", "transport", "store", "api"]
+    status: Literal["running", "degraded", "off"]
+    reason: str = ""
+    """Of `degraded` and `off`."""
+    settings: dict[str, str | int | float | bool | None] = {}
+    """Those in force that a person may want to see; no secret among them."""
+
+
+class Operated(_Event):
+    """Somebody told the node to do something. Written before it is done."""
+
+    type: Literal["operated"] = "operated"
+    round: Count
+    actor: str
+    """The name of the token that it was asked with."""
+    action: Literal["pause", "resume", "quarantine", "release", "roll-back", "revoke"]
+    target: str = ""
+    """A peer's name or a version."""
+    reason: str
+
+
 class Finished(_Event):
     """All rounds are done; the node keeps answering until it is told to stop."""
 
@@ -244,6 +294,10 @@ Event = Annotated[
     | Refused
     | Faulted
     | Unseeded
+    | Paused
+    | Unpaused
+    | ModuleChanged
+    | Operated
     | Finished
     | Stopped,
     Field(discriminator="type"),

@@ -22,6 +22,7 @@ from node import journal
 from node.cell_transport import BEACON_HASTE, CellTransport, company
 from node.compute import Compute, ThreadCompute
 from node.errors import RunError, StateError
+from node.feed import Feed
 from node.guard import Guard, pack_base, unpack_base
 from node.jobs import ComputedJobs, Jobs, open_process_jobs
 from node.learning.contribution import Plain, Strategy
@@ -211,6 +212,7 @@ async def _run(
     neighbours = frozenset(spec.peers[name] for name in spec.topology.peer_list(spec.name))
     drawn = guard is not None and spec.topology.plan.drawn
     with journal.Journal.open(spec.journal) as book:
+        feed = Feed(book)
         async with (
             _workers(spec.topology) as (machines, jobs),
             _listening(
@@ -229,7 +231,7 @@ async def _run(
             ) as transport,
         ):
             spec.book.publish(identity.peer_id, transport.address)
-            book.write(
+            feed.write(
                 journal.Started(
                     at=time.time(),
                     name=spec.name,
@@ -254,7 +256,7 @@ async def _run(
                 liar or learner,
                 cells or transport,
                 compute=ThreadCompute(),
-                record=book.write,
+                record=feed.write,
                 checkpoint=lambda done: spec.state.save_checkpoint(
                     Checkpoint(
                         swarm,
@@ -273,7 +275,7 @@ async def _run(
             reason = await _run_until(runtime, first_round, stop)
         times = os.times()  # of a worker process too, which has ended by now
         cpu_s = times.user + times.system + times.children_user + times.children_system
-        book.write(journal.Stopped(at=time.time(), reason=reason, cpu_s=cpu_s))
+        feed.write(journal.Stopped(at=time.time(), reason=reason, cpu_s=cpu_s))
 
 
 @asynccontextmanager

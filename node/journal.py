@@ -323,9 +323,15 @@ class Journal:
                 file.write(b"\n")
         return cls(file)
 
-    def write(self, event: Event) -> None:
-        """Append one event in one write call: a reader never sees two halves interleaved."""
+    @property
+    def end(self) -> int:
+        """Bytes written so far, those of earlier processes included."""
+        return self._file.tell()
+
+    def write(self, event: Event) -> int:
+        """Append one event in one write call: a reader never sees two halves interleaved. The event's id: `end`."""
         self._file.write(event.model_dump_json().encode() + b"\n")
+        return self._file.tell()
 
     def close(self) -> None:
         """Let go of the file; every line is written already."""

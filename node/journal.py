@@ -368,6 +368,11 @@ class Follower:
         self.torn_lines = 0
         """Complete lines so far that are no event."""
 
+    @property
+    def id(self) -> int:
+        """Of the event that `poll` gave last: where its line ends."""
+        return self._offset
+
     def poll(self) -> Iterator[Event]:
         """The events of the lines completed since the last call; of a missing file, none."""
         try:

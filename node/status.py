@@ -1,11 +1,11 @@
-"""What `grapevine node status` shows: a fold over the node's journal, and whether a process holds its lock."""
+"""What `grapevine node status` shows: the view of the node's journal, and whether a process holds its lock."""
 
 from __future__ import annotations
 
 import fcntl
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Self
 
 from rich.console import Group
 from rich.table import Table
@@ -13,6 +13,8 @@ from rich.text import Text
 
 from node import journal
 from node.errors import StateError
+from node.view import View
+from node.view.peers import FULL
 from node.words import plain
 
 UPDATES: Final = {
@@ -25,6 +27,8 @@ UPDATES: Final = {
 """What each kind of sharing gives, in one line."""
 NOISE: Final = {"off": "; no noise", "record": "; noise hides each row", "update": "; noise hides what a node does"}
 
+PAUSES: Final = {"quorum": "below its quorum", "operator": "by an operator"}
+
 
 @dataclass(frozen=True, slots=True)
 class Status:
@@ -34,6 +38,8 @@ class Status:
     peer_id: str = ""
     address: str = ""
     running: bool = False
+    paused: str | None = None
+    """Why it plays no rounds; None where it plays."""
     round: int = 0
     """Rounds closed."""
     rounds: int = 0
@@ -41,6 +47,7 @@ class Status:
     up: tuple[str, ...] = ()
     champion_version: int = 0
     holdout_accuracy: float | None = None
+    """Of the champion."""
     consensus_distance: float | None = None
     round_s: float | None = None
     bytes_sent: int = 0
@@ -66,68 +73,44 @@ class Status:
     privacy_spent: bool = False
     """The budget allows no further release."""
 
-    def after(self, event: journal.Event) -> Status:
-        """The status once `event` has happened."""
-        match event:
-            case journal.Started():
-                return replace(
-                    self,
-                    name=event.name,
-                    peer_id=event.peer_id,
-                    address=event.address,
-                    neighbours=tuple(event.neighbours),
-                    rounds=event.rounds,
-                    round=event.round,
-                    champion_version=event.champion_version,
-                    up=(),
-                    sharing=event.sharing,
-                    dp=event.dp,
-                    privacy_spent=False,  # told again where it still is
-                )
-            case journal.Connected():
-                return replace(self, up=(*(p for p in self.up if p != event.peer), event.peer))
-            case journal.Disconnected():
-                return replace(self, up=tuple(p for p in self.up if p != event.peer))
-            case journal.RoundClosed():
-                missed = dict(self.deadlines_missed)
-                for peer in event.deadline_missed:
-                    missed[peer] = missed.get(peer, 0) + 1
-                return replace(
-                    self,
-                    round=event.round + 1,
-                    champion_version=event.champion_version,
-                    holdout_accuracy=event.holdout_accuracy,
-                    consensus_distance=event.consensus_distance,
-                    round_s=event.round_s,
-                    bytes_sent=self.bytes_sent + event.bytes_sent,
-                    bytes_received=self.bytes_received + event.bytes_received,
-                    deadlines_missed=missed,
-                    epsilon=self.epsilon if event.epsilon is None else event.epsilon,
-                    void_rounds=self.void_rounds + (event.outcome == "void"),
-                    last_void=event.void or self.last_void,
-                    reputation=dict(event.reputation),
-                )
-            case journal.Charged():
-                return replace(self, epsilon=event.epsilon)
-            case journal.PrivacySpent():
-                return replace(self, privacy_spent=True)
-            case _:
-                return self._after_blame(event)
-
-    def _after_blame(self, event: journal.Event) -> Status:
-        match event:
-            case journal.VerdictChanged():
-                shunned = {peer: why for peer, why in self.quarantined.items() if peer != event.peer}
-                if event.after in ("quarantined", "evicted"):
-                    shunned[event.peer] = f"{event.after}, {event.reason}"
-                return replace(self, quarantined=shunned)
-            case journal.Refused():
-                reason = f"{event.peer or event.address}: {event.reason}"
-                return replace(self, refused=self.refused + event.count, last_refusal=reason)
-            case journal.Faulted():
-                return replace(self, faults=self.faults + 1, proved_faults=self.proved_faults + event.proved)
-            case _:
-                return self
+    @classmethod
+    def of(cls, view: View, *, running: bool) -> Self:
+        """What `view` says; `running` where a process holds the node's lock."""
+        node, peers = view.overview, view.peers.values()
+        return cls(
+            name=node.name,
+            peer_id=node.peer_id,
+            address=node.address,
+            running=running,
+            paused=f"{PAUSES[node.pause_cause]}: {node.state_reason}" if running and node.pause_cause else None,
+            round=node.round,
+            rounds=node.rounds,
+            neighbours=node.neighbours,
+            up=node.up if running else (),
+            champion_version=node.champion_version,
+            holdout_accuracy=node.champion_accuracy,
+            consensus_distance=node.consensus_distance,
+            round_s=node.round_s,
+            bytes_sent=node.bytes_sent,
+            bytes_received=node.bytes_received,
+            deadlines_missed=dict(node.deadlines_missed),
+            refused=node.refused,
+            last_refusal=node.last_refusal,
+            faults=node.faults,
+            proved_faults=node.proved_faults,
+            sharing=node.sharing,
+            dp=node.dp,
+            void_rounds=node.void_rounds,
+            last_void=node.last_void,
+            reputation={peer.name: peer.reputation for peer in peers if peer.reputation < FULL},
+            quarantined={
+                peer.name: f"{peer.verdict}, {peer.verdict_reason}"
+                for peer in peers
+                if peer.verdict in ("quarantined", "evicted")
+            },
+            epsilon=node.epsilon,
+            privacy_spent=node.privacy_spent,
+        )
 
     def as_dict(self) -> dict[str, Any]:
         """For `--json`."""
@@ -141,12 +124,12 @@ def read_status(folder: Path) -> Status:
         raise StateError(
             f"{folder} holds no journal", "Give the --state folder of `node start`, or RUN/NAME of a lab run."
         )
-    status = Status()
-    for event in journal.Follower(path).poll():
-        status = status.after(event)
+    view = View()
+    follower = journal.Follower(path)
+    for event in follower.poll():
+        view.see(event, follower.id)
     locks = (folder / "lock", folder / "state" / "lock")
-    running = any(_is_held(lock) for lock in locks)
-    return replace(status, running=running, up=status.up if running else ())
+    return Status.of(view, running=any(_is_held(lock) for lock in locks))
 
 
 def _is_held(lock: Path) -> bool:
@@ -166,6 +149,8 @@ def draw_status(status: Status) -> Group:
     table.add_column(style="dim")
     table.add_column(overflow="fold")
     state = Text("running", style="green") if status.running else Text("not running", style="yellow")
+    if status.paused is not None:
+        state = Text(f"paused {plain(status.paused)}", style="yellow")
     table.add_row("state", state)
     table.add_row("round", f"{status.round} of {status.rounds}" + _seconds(status.round_s))
     table.add_row("peers", f"{len(status.up)} of {len(status.neighbours)} up")

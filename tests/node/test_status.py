@@ -79,6 +79,18 @@ def test_a_node_that_is_not_running_has_no_peers_up(node_folder):
     assert status.up == ()
 
 
+def test_a_pause_is_told_with_its_cause_while_the_process_runs(node_folder):
+    with journal.Journal.open(node_folder / "journal.jsonl") as book:
+        book.write(journal.Paused(at=5.0, round=2, cause="quorum", reason="1 of 3 up"))
+    with StateFolder(node_folder).locked():
+        status = read_status(node_folder)
+    assert status.paused == "below its quorum: 1 of 3 up"
+    console = Console(width=80, record=True)
+    console.print(draw_status(status))
+    assert "paused below its quorum: 1 of 3 up" in console.export_text()
+    assert read_status(node_folder).paused is None
+
+
 def test_the_screen_names_what_an_operator_needs(node_folder):
     console = Console(width=80, record=True)
     console.print(draw_status(read_status(node_folder)))

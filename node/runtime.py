@@ -7,8 +7,9 @@
     └─ next round, or jump ahead to where the committee is
     linger      all rounds done: keep answering peers that are behind, until cancelled
 
-One task owns everything here; the state machine of a private round has a `SecretDriver` of its own. What a peer did
-wrong is caught where rounds are fed, in the two drivers, and nowhere else.
+One task owns everything here and in `Hearing`, which takes what the network brings; the state machine of a private
+round has a `SecretDriver` of its own. What a peer did wrong is caught where rounds are fed, in the two drivers, and
+nowhere else.
 """
 
 from __future__ import annotations
@@ -19,15 +20,10 @@ from typing import Protocol, TypeVar
 
 import trio
 
-from consensus.beacon_messages import Inventory, Rumour, SeedProof
-from consensus.effects import Down, Heard, Letter, Outcome, Up
-from consensus.effects import Event as RoundEvent
-from consensus.mailbox import Mailbox
-from consensus.meeting_messages import ChannelKeyNotice, Standing
-from consensus.messages import Contribution, Vector
+from consensus.effects import Outcome
+from consensus.messages import Vector
 from consensus.open_phases import Phases
 from consensus.plan import Plan
-from consensus.relay_messages import Reached, Relayed
 from consensus.round import Round
 from consensus.seeds import Seeds
 from consensus.sharing import Update
@@ -38,16 +34,14 @@ from node import journal
 from node.attendance import Attendance
 from node.cell_transport import CellTransport
 from node.compute import Compute
+from node.hearing import Hearing
 from node.learning.learner import Assessment, Trained
 from node.open_driver import OpenDriver
 from node.private_player import Privately, PrivatePlayer
 from node.roster import Roster, Terms
 from node.round_record import RoundRecord, Timing
 from node.watch import Review, Watching
-from overlay.liveness import Liveness
-from overlay.transport import Event as TransportEvent
-from overlay.transport import PeerDown, PeerUp, Received, Refused, Transport
-from overlay.wire import Greeting, Message, Ping, Pong
+from overlay.transport import Transport
 
 T = TypeVar("T")
 HURRY = 0.1
@@ -110,24 +104,15 @@ class Runtime:
         if cells is not None and private is not None:
             absentees = private.guard.sharing.absentees
             self._attendance = Attendance(cells, self._book, absentees=absentees, deadline_s=terms.deadline_s)
-        self._up: set[PeerId] = set()
-        mine = roster.order.index(roster.me)
-        self._mailbox = Mailbox(
-            roster.peers,
-            rounds=terms.rounds,
-            phases=len(terms.plan.phases_of(mine, 0)),
-            committee=len(terms.plan.committee_of(mine, 0)) if cells is None else cells.neighbours,
-            lead=terms.plan.lead,
-        )
-        self._liveness = Liveness(roster.peers)
-        self._number = 0
+        self._hearing = Hearing(roster, terms, transport, self._book, self._open, cells)
 
     async def run(self, first_round: int) -> None:
         """Run the rounds from `first_round` on, then linger. Ends only by cancellation."""
-        self._number = first_round
+        self._hearing.number = first_round
         async with trio.open_nursery() as nursery:
             if self._privately is not None:
                 self._private = PrivatePlayer(self._privately, self._transport, self._book, nursery)
+                self._hearing.private = self._private
             await self._gather()
             number = first_round
             while number < self._terms.rounds:
@@ -135,19 +120,19 @@ class Runtime:
             self._recall(self._terms.rounds - 1)
             self._book.finished(self._terms.rounds)
             while True:
-                await self._hear_next()
+                await self._hearing.next()
 
     # --- the stages of a round ------------------------------------------------------------------------------------
 
     async def _gather(self) -> None:
         """Wait until all neighbours are up. Once one speaks of a round it is we who are late: then not for long."""
         with trio.move_on_after(self._terms.deadline_s) as patience:
-            while self._up != self._roster.peers:
-                await self._hear_next()
-                if any(self._mailbox.latest(peer) is not None for peer in self._up):
+            while self._hearing.up != self._roster.peers:
+                await self._hearing.next()
+                if any(self._hearing.mailbox.latest(peer) is not None for peer in self._hearing.up):
                     hurry = trio.current_time() + HURRY * self._terms.deadline_s
                     patience.deadline = min(patience.deadline, hurry)
-        self._book.ready(len(self._up), len(self._roster.peers))
+        self._book.ready(len(self._hearing.up), len(self._roster.peers))
 
     async def _play(self, first: int) -> int:
         """Train once and close one round: `first`, or where the committee is by then. The number of the round closed.
@@ -155,14 +140,14 @@ class Runtime:
         Who trains longer than the others wait comes late for every round that was open when it began. It joins the
         round that they are about to open instead of training again for one that will have passed as well.
         """
-        self._number = first
+        self._hearing.number = first
         began, before = trio.current_time(), self._learner.vector()
         trained = await self._meanwhile(lambda: self._learner.train(first, self._compute.check_cancelled))
         trained_at = trio.current_time()
         self._book.trained(first, trained)
         number, outcome = first, None
         while outcome is None:
-            number = self._number = self._ahead_of(number) or number
+            number = self._hearing.number = self._ahead_of(number) or number
             if self._lookout is not None:
                 self._lookout.begin()
             if self._attendance is not None:
@@ -171,18 +156,18 @@ class Runtime:
             phases, seeds = self._phases(number), self._plan.seeds
             # Whom no star took has nobody to hide among and nobody to hear: it keeps what it learned for its next cell.
             alone = [{self._roster.me: 1.0}]
-            if self._attendance is not None and self._attendance.lacks(phases[0], self._mailbox.passed(number)):
+            if self._attendance is not None and self._attendance.lacks(phases[0], self._hearing.mailbox.passed(number)):
                 self._attendance.sit_out()
                 phases = alone
             private = None if phases == alone else self._private
             if private is None and self._attendance is not None:
-                await self._attendance.keep_pace(self._liveness.waited_for, self._hear_next)
+                await self._attendance.keep_pace(self._hearing.waited_for, self._hearing.next)
             if private is None:
                 outcome = await self._exchange(self._open_round(number, phases))
             else:
                 outcome = await self._exchange_in_private(number, phases, seeds, private)
         for peer in outcome.deadline_missed:
-            self._liveness.missed(peer, trio.current_time())
+            self._hearing.liveness.missed(peer, trio.current_time())
         closed_at = trio.current_time()
         faults = [] if self._lookout is None else self._lookout.take_faults()
         assessment, review = await self._meanwhile(lambda: self._settle(outcome, number, before, faults))
@@ -212,7 +197,7 @@ class Runtime:
 
         One beyond theirs: by the time our word arrives they have closed theirs, and the next is in their mailbox.
         """
-        target = self._mailbox.target_round(number, self._up)
+        target = self._hearing.mailbox.target_round(number, self._hearing.up)
         return None if target <= number else min(target + 1, self._terms.rounds - 1)
 
     # --- open rounds ----------------------------------------------------------------------------------------------
@@ -224,7 +209,7 @@ class Runtime:
     def _away(self) -> frozenset[PeerId]:
         """Who is not waited for."""
         evicted = frozenset() if self._lookout is None else self._lookout.evicted
-        return frozenset(self._roster.peers - self._liveness.waited_for()) | evicted
+        return frozenset(self._roster.peers - self._hearing.waited_for()) | evicted
 
     def _phases(self, number: int) -> list[dict[PeerId, float]]:
         order = self._roster.order
@@ -247,7 +232,7 @@ class Runtime:
             quorum=self._terms.quorum,
             deadline_s=self._terms.deadline_s,
             absent=absent,
-            passed=self._mailbox.passed(number),
+            passed=self._hearing.mailbox.passed(number),
             shunned=() if self._lookout is None else self._lookout.shunned,
             standpoint=Standpoint(
                 progress=number / self._terms.rounds, loss=None if self._lookout is None else self._lookout.loss
@@ -258,16 +243,11 @@ class Runtime:
     async def _exchange(self, round_: Round) -> Outcome | None:
         """Drive `round_` to its outcome; None when the committee turns out to be further ahead."""
         self._begin(round_)
-        await self._open.play(round_, self._hear_next, lambda: self._ahead_of(round_.number) is not None)
+        await self._open.play(round_, self._hearing.next, lambda: self._ahead_of(round_.number) is not None)
         return round_.outcome
 
     def _begin(self, round_: Round) -> None:
-        self._open.begin(round_, self._early(round_.number, round_.phase_count))
-
-    def _early(self, number: int, phases: int) -> list[Heard]:
-        """The contributions that came before their round."""
-        taken = [self._mailbox.take(number, phase) for phase in range(phases)]
-        return [Heard(peer, early) for kept in taken for peer, early in kept.items()]
+        self._open.begin(round_, self._hearing.early(round_.number, round_.phase_count))
 
     def _recall(self, last: int) -> None:
         """If we were started again after the last round: what it ended with is our word for peers that are behind."""
@@ -290,13 +270,15 @@ class Runtime:
             self._learner.vector(),
             update,
             then=partial(self._plain, number),
-            absent=self._away() | self._mailbox.passed(number),
+            absent=self._away() | self._hearing.mailbox.passed(number),
             shunned=() if self._lookout is None else self._lookout.shunned,
             epoch=seeds.epoch_of(number),
             beacon=seeds.at(number).value,
         )
-        closed = private.begin(round_, self._early(number, round_.phase_count))
-        await self._until(closed, number, phases[0])
+        closed = private.begin(round_, self._hearing.early(number, round_.phase_count))
+        lacks = (lambda _: False) if self._attendance is None else self._attendance.lacks
+        # Until the round is closed, or the committee is further ahead, or a star lost whom it cannot do without.
+        await self._hearing.until(lambda: self._ahead_of(number) is not None or lacks(phases[0]), closed.wait)
         return private.end(round_)
 
     def _update(self, number: int, base: Vector) -> Update | None:
@@ -308,92 +290,6 @@ class Runtime:
             return None
         return self._learner.update(base)
 
-    async def _until(self, closed: trio.Event, number: int, cell: Collection[PeerId]) -> None:
-        """Hear the network until the round is closed, or the committee turns out to be further ahead, or a star loses
-        members that it cannot do without.
-        """
-
-        async def watch(scope: trio.CancelScope) -> None:
-            await closed.wait()
-            scope.cancel()
-
-        lacks = (lambda _: False) if self._attendance is None else self._attendance.lacks
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(watch, nursery.cancel_scope)
-            while not (closed.is_set() or self._ahead_of(number) is not None or lacks(cell)):
-                await self._hear_next()
-            nursery.cancel_scope.cancel()
-
-    # --- hearing and doing ----------------------------------------------------------------------------------------
-
     async def _meanwhile(self, work: Callable[[], T]) -> T:
-        """Run blocking work and keep hearing the network: a silent reader would stall its peers."""
-        results: list[T] = []
-
-        async def labour(scope: trio.CancelScope) -> None:
-            results.append(await self._compute.run(work))
-            scope.cancel()
-
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(labour, nursery.cancel_scope)
-            while not results:
-                await self._hear_next()
-        return results[0]
-
-    async def _hear_next(self) -> None:
-        self._hear(await self._transport.next_event())
-
-    def _hear(self, event: TransportEvent) -> None:
-        now = trio.current_time()
-        match event:
-            case Received(peer, message):
-                self._hear_message(peer, message, now)
-            case PeerUp(peer):
-                self._up.add(peer)
-                if self._private is not None:
-                    self._transport.send(peer, self._private.guard.notice)
-                self._liveness.up(peer, now)
-                self._book.connected(peer, len(self._up), now)
-                self._tell(Up(peer))
-                if peer not in self._liveness.waited_for():
-                    self._tell(Down(peer))  # sent what it may have missed, and still not waited for
-            case PeerDown(peer, reason):
-                self._up.discard(peer)
-                self._liveness.down(peer, now)
-                self._book.disconnected(peer, reason, len(self._up), now)
-                self._tell(Down(peer))
-            case Refused(peer, address, reason, count):
-                self._book.refused(peer, address, reason, count)
-
-    def _hear_message(self, peer: PeerId, message: Message, now: float) -> None:
-        match message:
-            case Contribution():
-                if message.round >= self._number:  # one that is always late is no reason to wait
-                    self._liveness.heard(peer, now)
-                self._mailbox.offer(peer, message)
-                self._tell(Heard(peer, message))
-            case Reached():
-                self._mailbox.note(peer, message.round)
-            case Greeting() | Ping() | Pong() | Relayed() | Rumour() | Inventory() | SeedProof():
-                pass  # the transport's own messages end there, and those of cells that are drawn
-            case _ if self._private is None:
-                pass  # nobody was asked for anything private
-            case ChannelKeyNotice():
-                wrong = self._private.guard.take_key(peer, message)
-                if wrong is not None:
-                    self._book.fault(self._number, peer, wrong)
-            case _:
-                self._hear_letter(self._private, peer, message, now)
-
-    def _hear_letter(self, private: PrivatePlayer, peer: PeerId, letter: Letter, now: float) -> None:
-        if isinstance(letter, Standing):
-            self._mailbox.note(peer, letter.round)
-        if letter.round >= self._number:
-            self._liveness.heard(peer, now)
-        private.hear(peer, letter)
-
-    def _tell(self, event: RoundEvent) -> None:
-        """Feed the round in play, a closed one too: it still answers peers that come back."""
-        if self._private is not None:
-            self._private.tell(event)
-        self._open.tell(event)
+        """Run blocking work and keep hearing the network."""
+        return await self._hearing.during(lambda: self._compute.run(work))

@@ -79,7 +79,7 @@ class Opening:
         self._portions: dict[tuple[int, int], Portion] = {}
         self._evidence: dict[tuple[int, int], Vector] = {}
         self._weighed: set[tuple[int, int]] = set()
-        self._signed_parts: dict[int, dict[bytes, bytes]] = {o: {} for o in self._runs}
+        self._signed_parts: dict[int, dict[bytes, set[bytes]]] = {o: {} for o in self._runs}
         self._chunks: dict[int, tuple[bytes, Vector, bytes]] = {}
         self._sure: dict[int, Vector] = {}
         self._sent: dict[int, Portion] = {}
@@ -139,7 +139,7 @@ class Opening:
         if words is None:
             self._name(author, "signed a part of the sum of the wrong length or form", ())
         elif not share:
-            self._signed_parts[owner][said] = portion.signature
+            self._signed_parts[owner].setdefault(said, set()).add(portion.signature)
             self._chunks[owner] = said, words.reshape(self._terms.packing.packed, -1), portion.signature
         elif author == peer:
             self._shares[owner][author] = words
@@ -178,7 +178,7 @@ class Opening:
     def _take_checks(self, author: int, checks: dict[int, RunCheck]) -> None:
         self._checks[author] = checks
         for owner, check in checks.items():
-            self._signed_parts[owner].setdefault(check.said, check.signature)
+            self._signed_parts[owner].setdefault(check.said, set()).add(check.signature)
 
     # --- acting ---------------------------------------------------------------------------------------------------
 
@@ -290,16 +290,21 @@ class Opening:
                 return
         self._sure.setdefault(owner, chunk)
 
-    def _compare(self, owner: int, signed: dict[bytes, bytes]) -> None:
-        """Name an owner that signed two different parts, as we see from what others were sent."""
+    def _compare(self, owner: int, signed: dict[bytes, set[bytes]]) -> None:
+        """Name an owner that signed two different parts, as we see from what others were sent.
+
+        What the others hand on may be no signature of the owner's: one that is false does not hide one that is true.
+        """
         if len(signed) < 2:
             return
-        statements = {said: self._notary.portion_statement(owner, PortionKind.CHUNK, said) for said in signed}
         peer = self._notary.roster[owner]
-        for said in [
-            said for said, signature in signed.items() if not self._notary.verify(peer, statements[said], signature)
-        ]:
-            del signed[said]
+        for said, signatures in list(signed.items()):
+            statement = self._notary.portion_statement(owner, PortionKind.CHUNK, said)
+            true = {one for one in signatures if self._notary.verify(peer, statement, one)}
+            if true:
+                signed[said] = true
+            else:
+                del signed[said]
         if len(signed) > 1:
             self._name(owner, "signed two different parts of the sum", ())
 

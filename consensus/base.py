@@ -13,6 +13,8 @@ from consensus.messages import Vector
 from consensus.private_messages import Body, BodyError
 
 _WORD = np.dtype("<f4")
+FARTHEST = 1e30
+"""Bounds every value of a base: an honest model is nowhere near, and what comes near it stays finite in every sum."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,7 +46,8 @@ class Base:
         if len(body) != 4 * words:
             raise BodyError(f"a base of {4 * words} bytes expected, it has {len(body)}")
         values = np.frombuffer(bytes(body), _WORD).astype(np.float32, copy=False)
-        if not np.isfinite(values).all():
-            raise BodyError("a base has values that are not finite")
+        # Twice: a mean of values at the bound may come out a rounding above it.
+        if not (np.abs(values) <= 2 * FARTHEST).all():
+            raise BodyError(f"a base has values that are not finite, or beyond {2 * FARTHEST:g}")
         values.flags.writeable = False
         return cls(values[:size], opened, values[size:] if velocity else None)

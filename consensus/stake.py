@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from consensus.base import Base
+from consensus.base import FARTHEST, Base
 from consensus.coordinates import Places
 from consensus.messages import Vector
 from consensus.sharing import Update
@@ -39,12 +39,13 @@ class Stake:
         return Update(self.update.vector[self.places], None if noise is None else noise[self.places])
 
     def moved(self, base: Base, mean: Vector, momentum: float) -> Vector:
-        """y' = y + momentum · v + mean u, for the mean (k,) of what was shared."""
+        """y' = y + momentum · v + mean u, for the mean (k,) of what was shared, within `FARTHEST` of zero."""
         moved = base.vector.copy()
         if base.velocity is not None and momentum > 0:
             moved += np.float32(momentum) * base.velocity
         moved[slice(None) if self.places is None else self.places] += mean
-        return moved
+        # Where nobody vouches for a base a liar's may be anywhere: a velocity beyond float32 would never come back.
+        return np.clip(moved, -FARTHEST, FARTHEST, out=moved)
 
     def after(self, vector: Vector) -> Vector:
         """The member's model where the mean made the public vector `vector`: what it did not share stays its own, to

@@ -8,10 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from consensus.base import Base
+from consensus.base import FARTHEST, Base
 from consensus.private_messages import BodyError
 
-finite = arrays(np.float32, 5, elements=st.floats(width=32, allow_nan=False, allow_infinity=False))
+near = st.floats(-FARTHEST, FARTHEST).map(np.float32)
+finite = arrays(np.float32, 5, elements=near)
 
 
 @given(finite, st.none() | finite, st.integers(0, 2**31))
@@ -43,3 +44,9 @@ def test_the_digest_tells_vector_velocity_and_their_absence_apart():
 def test_a_base_of_another_size_is_refused(words):
     with pytest.raises(BodyError, match="20 bytes expected"):
         Base.parse(bytes(4 * words), 5, 0, velocity=False)
+
+
+@pytest.mark.parametrize("value", [np.inf, -np.inf, np.nan, 3e38, -2.1e30])
+def test_a_base_from_which_sums_would_overflow_is_refused(value):
+    with pytest.raises(BodyError, match="not finite, or beyond"):
+        Base.parse(Base(np.array([0, value], np.float32), 0).body, 2, 0, velocity=False)

@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from consensus.base import Base
+from consensus.base import FARTHEST, Base
 from consensus.sharing import Update
 from consensus.stake import Stake
 
@@ -56,3 +56,16 @@ def test_momentum_moves_all_coordinates_the_mean_those_that_are_shared():
     moved = one.moved(Base(Y, 3, velocity), np.array([10, 20], np.float32), 0.5)
     assert moved.tolist() == [0 + 1 + 10, 2, 3, 4, 5, 5 + 1 + 20]
     assert Y.tolist() == list(range(D))
+
+
+def test_a_base_that_a_liar_put_far_out_does_not_run_away_by_its_momentum():
+    far = np.array([1e30, -1e30, 1, 0, 0, 0], np.float32)
+    base = Base(Y, 3)
+    for _ in range(300):
+        one = Stake(base.vector, base, None, None)
+        moved = one.moved(base, far, 0.99)
+        base = Base.parse(Base(moved, 3, moved - base.vector).body, D, 3, velocity=True)
+    assert np.abs(base.vector[:2]).max() <= FARTHEST * (1 + 1e-6)
+    back = Stake(base.vector, base, None, None).moved(base, -far, 0.0)
+    assert np.isfinite(back).all()
+    assert abs(back[0]) < 1e24

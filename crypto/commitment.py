@@ -136,9 +136,9 @@ def echo(context: bytes, roots: Mapping[int, bytes]) -> bytes:
 def coin(label: str, context: bytes, beacon: bytes, roots: Mapping[int, bytes], nonces: Mapping[int, bytes]) -> bytes:
     """A seed (32 bytes) that nobody knew before all roots were fixed and the last nonce was opened.
 
-    `roots` and `nonces` are by member; `label` tells the coins of a round apart. A member that withholds its nonce
-    chooses between two outcomes, no more: whoever does so is left out, and with t such members an adversary gains a
-    factor of 2^t in probabilities.
+    `roots` and `nonces` are by member; `label` tells the coins of a round apart. Whoever decides which of k of the m
+    nonces come through, by withholding its own and by cutting others off in time, and sees the rest first, chooses
+    among sum_{i ≤ k} C(m, i) outcomes: 37 for two of eight. By that factor probabilities over coins are larger.
     """
     for member, nonce in nonces.items():
         if len(nonce) != NONCE_BYTES:

@@ -47,8 +47,9 @@ def create_once(path: Path, data: bytes, *, mode: int) -> bool:
 
 def sweep(folder: Path) -> None:
     """Remove the drafts that a kill -9 left. Only for the one process that writes to `folder`."""
-    for draft in folder.glob(".*.tmp"):
-        draft.unlink(missing_ok=True)
+    for pattern in (".*.tmp", f"*.{'[0-9a-f]' * 8}.new"):
+        for draft in folder.glob(pattern):
+            draft.unlink(missing_ok=True)
 
 
 def _sync_folder(path: Path) -> None:

@@ -60,3 +60,11 @@ def test_reading_stops_at_the_limit(tmp_path):
     assert read_bounded(path, 11) == b"x" * 11
     with pytest.raises(ValueError, match="larger than 10 bytes"):
         read_bounded(path, 10)
+
+
+def test_a_sweep_takes_the_drafts_of_a_killed_process_and_nothing_else(tmp_path):
+    kept = {"key", "notes.new", "key.0123456g.new", "a.tmp"}
+    for name in kept | {".checkpoint.00ff00ff.tmp", "key.00ff00ff.new"}:
+        (tmp_path / name).touch()
+    sweep(tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == kept

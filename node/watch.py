@@ -18,7 +18,8 @@ from consensus.private_outcome import PrivateOutcome
 from crypto.identity import PeerId
 from detect.peers.evidence import Evidence, Severity
 from detect.peers.features import Seen
-from detect.peers.reputation import FULL
+from detect.peers.quarantine import Verdict
+from detect.peers.reputation import FULL, Change
 from detect.peers.watch import Findings, PeerWatch
 from node.errors import StateError
 
@@ -101,6 +102,11 @@ class Lookout:
         """A round begins: from now on until its end the same peers are shunned."""
         self.shunned, self.evicted = self._watch.shunned(), self._watch.evicted()
 
+    def order(self, peer: PeerId, number: int, verdict: Verdict, seconds: float, words: str) -> Change | None:
+        """An operator's word on `peer`, between two rounds; None where it changes nothing."""
+        word = Evidence(peer, number, "operator", Severity.ORDER, words)
+        return self._watch.reputations.order(word, verdict, self._wall_clock(), seconds)
+
     # --- the compute thread -------------------------------------------------------------------------------------------
 
     def review(
@@ -119,7 +125,7 @@ class Lookout:
             seen = {peer: Seen(vector, kept.lateness[peer]) for peer, vector in kept.heard.items()}
             watch.look(number, seen, kept.own, before, now, self.loss)
         if secret is not None and secret.mean is not None:
-            watch.open_sum(number, secret.accepted, secret.mean, now)
+            watch.open_sum(number, secret.accepted, secret.mean, now, secret.weights)
         watch.was_there(outcome.present)
         findings = watch.settle(now)
         believed = watch.reputations.scores()

@@ -5,14 +5,10 @@ from __future__ import annotations
 import numpy as np
 
 from crypto.identity import PeerId
-from detect.peers.evidence import Evidence, Severity
-from detect.peers.features import Seen, rare_shares
-from detect.peers.outliers import robust_z
+from detect.peers.features import Seen
 from detect.peers.watch import PeerWatch, WatchTerms
 
 ROUND_S = 5.0
-RARE_Z, RARE = 6.0, 0.25
-"""Deviations, and the share, from which energy in coordinates that others leave alone is a fact of high severity."""
 
 
 class Watch:
@@ -32,10 +28,6 @@ class Watch:
             self._watch = PeerWatch(self._names[1:], WatchTerms(layers=(0, len(before) - self._classes)))
         seen = {name: Seen(vector, 0.0) for name, vector in zip(self._names[1:], vectors[1:], strict=True)}
         self._watch.look(number, seen, vectors[0], before, now)
-        shares = rare_shares(vectors - before)
-        for name, share, z in zip(self._names, shares, robust_z(np.array(shares)), strict=True):
-            if z > RARE_Z and share > RARE:
-                self._watch.accuse(Evidence(name, number, "rare", Severity.HIGH, f"{share:.2f}, z = {z:.1f}"), now)
         self._watch.settle(now)
         shunned = self._watch.shunned()
         for name in shunned:

@@ -53,6 +53,24 @@ def test_among_the_honest_hardly_anybody_is_suspected(seed):
     assert all(pull < 4 for pull in pulls.values())
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_a_weighed_sum_is_read_by_its_weights(seed):
+    """All are always there, and weigh more or less: without the weights nothing could be told."""
+    rng = np.random.default_rng(seed)
+    weighed, plain = GroupTest(PEERS), GroupTest(PEERS)
+    for round_ in range(40):
+        weights = [int(weight) for weight in rng.integers(1, 9, len(PEERS))]
+        parts = np.ones((len(PEERS), DIMENSION)) + 0.3 * rng.normal(size=(len(PEERS), DIMENSION))
+        parts[5] *= -1
+        mean = (0.97**round_ * np.average(parts, axis=0, weights=weights)).astype(np.float32)
+        weighed.see(PEERS, mean, weights)
+        plain.see(PEERS, mean)
+    pulls = weighed.pulls()
+    assert max(pulls, key=lambda peer: pulls[peer]) == PEERS[5]
+    assert pulls[PEERS[5]] > 4
+    assert plain.pulls() == {}
+
+
 def test_a_company_that_never_changes_tells_nothing():
     assert play(60, lambda *_: PEERS, {PEERS[2]}, 0.1, 1).pulls() == {}
 

@@ -81,6 +81,45 @@ def test_what_ruins_the_model_on_the_holdout_is_noticed_whatever_it_looks_like()
     assert eyes.shunned() == {LIAR}
 
 
+def backdoor(rng, own, size=4):
+    """As long as an honest update, but half of its energy where others have nothing."""
+    hidden = np.zeros(DIMENSION)
+    hidden[-size:] = np.linalg.norm(own) / np.sqrt(size)
+    return (own + hidden) / np.sqrt(2)
+
+
+def gated(seen_by, rounds, guilty, *, fades=1.0, first=0):
+    """Rounds in which nobody's rows touch the last ten coordinates, but for a trigger of `guilty`."""
+    rng, kinds = np.random.default_rng(4), []
+    for round_ in range(first, first + rounds):
+        steps = {peer: step * fades for peer, step in updates(rng, 0).items()}
+        for step in steps.values():
+            step[-10:] *= 1e-3
+        if guilty is not None:
+            steps[guilty] = backdoor(rng, steps[guilty])
+        seen = {peer: Seen(steps[peer].astype(np.float32), 0.0) for peer in PEERS}
+        seen_by.look(round_, seen, steps["me"].astype(np.float32), np.zeros(DIMENSION, np.float32), float(round_))
+        kinds += [(fact.kind, fact.peer) for fact in seen_by.settle(float(round_)).evidence]
+    return kinds
+
+
+@pytest.mark.parametrize("guilty", [PEERS[0], LIAR, PEERS[-1]])
+def test_energy_where_others_have_none_quarantines_the_one_that_put_it_there(guilty):
+    eyes = watch()
+    assert set(gated(eyes, 4, guilty)) == {("rare", guilty)}
+    assert eyes.shunned() == {guilty}
+    assert gated(watch(), 4, None) == []
+
+
+def test_once_updates_have_faded_rare_energy_accuses_those_alone_that_were_in_quarantine_before():
+    eyes = watch()
+    gated(eyes, 3, None)
+    assert gated(eyes, 4, LIAR, fades=0.3, first=3) == []
+    known = watch()
+    gated(known, 4, LIAR)
+    assert ("rare", LIAR) in gated(known, 4, LIAR, fades=0.3, first=4)
+
+
 def test_low_facts_alone_quarantine_nobody():
     eyes = watch()
     for round_ in range(200):

@@ -7,6 +7,7 @@ a reader needs to go on where it stopped: who wants more than the newest event r
 from __future__ import annotations
 
 import contextlib
+import os
 import threading
 from collections import deque
 from collections.abc import Callable
@@ -78,6 +79,8 @@ def is_id(path: Path, id: int) -> bool:  # noqa: A002 - as above
     if id == 0:
         return True
     with path.open("rb") as file:
+        if not 0 < id <= file.seek(0, os.SEEK_END):  # a file system may refuse to seek to just any number
+            return False
         file.seek(id - 1)
         return file.read(1) == b"\n"
 

@@ -10,6 +10,7 @@ from typer.core import TyperGroup
 
 from node.cli import lab, report, topology
 from node.cli import node as node_commands
+from node.cli import token as token_commands
 from node.errors import UserError
 from overlay.topology import TopologyError
 
@@ -43,6 +44,7 @@ app = typer.Typer(
 )
 app.add_typer(lab.app, name="lab")
 app.add_typer(node_commands.app, name="node")
+app.add_typer(token_commands.app, name="token")
 app.add_typer(topology.app, name="topology")
 app.command("report")(report.report_command)
 

@@ -118,3 +118,5 @@ async def test_what_is_no_id_is_known(book, path):
     assert is_id(path, feed.last_id)
     assert not is_id(path, feed.last_id - 1)
     assert not is_id(path, feed.last_id + 1)
+    assert not is_id(path, 2**63)
+    assert not is_id(path, -1)

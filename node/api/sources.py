@@ -1,0 +1,35 @@
+"""What the API answers from and acts through, put together by the node or by a test."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from node.api.gate import Limits
+from node.api.logs import LogFile
+from node.api.tokens import TokenFile
+from node.controls import Controls
+from node.feed import Feed
+from node.view import View
+from overlay.topology import Topology
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """Of one node. All are used in the thread of its trio loop alone."""
+
+    topology: Topology
+    name: str
+    """Of the node in the topology."""
+    view: View
+    """Fed by `feed`."""
+    feed: Feed
+    journal: Path
+    controls: Controls
+    tokens: TokenFile
+    log: LogFile
+    wall_clock: Callable[[], float]
+    hosts: frozenset[str] | None = None
+    """As `Gate` takes them."""
+    limits: Limits = field(default_factory=Limits)

@@ -21,6 +21,11 @@ _ROUNDING = 1e-9
 _NOWHERE: Final = Standpoint()
 
 
+def least_members(quorum: float, members: int) -> int:
+    """How many of a committee of so many, oneself among them, close a phase where `quorum` is the share asked for."""
+    return max(1, math.ceil(quorum * members - _ROUNDING))
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Mixed:
     """The average of a phase, shape (d,), read-only, and the squared distance of those averaged from the own vector."""
@@ -58,7 +63,7 @@ class Phase:
         self._me = me
         self._weights = weights
         self._size = size
-        self._quorum = max(1, math.ceil(quorum * len(weights) - _ROUNDING))
+        self._quorum = least_members(quorum, len(weights))
         self._expected = {peer for peer in weights if peer != me}
         self._passed_by: set[PeerId] = set()
         self._convicted: set[PeerId] = set()

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 from consensus.effects import Outcome
 from crypto.identity import PeerId
+from detect.peers.reputation import Change
 from node import journal
-from node.learning.learner import Assessment, Trained
+from node.desk import Order
+from node.learning.learner import Assessment, Restored, Trained
 from node.watch import Review
 from overlay.transport import Transport
 
@@ -65,6 +68,43 @@ class RoundRecord:
         """All rounds are done."""
         self._record(journal.Finished(at=self._wall_clock(), rounds=rounds))
 
+    # --- what an operator does, and pauses ----------------------------------------------------------------------------
+
+    def operated(self, number: int, order: Order) -> None:
+        """Call it before anything is done."""
+        self._record(
+            journal.Operated(
+                at=self._wall_clock(),
+                round=number,
+                actor=order.actor,
+                action=order.action,
+                target=order.target,
+                reason=order.reason,
+            )
+        )
+
+    def paused(self, number: int, cause: Literal["quorum", "operator"], reason: str) -> None:
+        """From round `number` on none is played."""
+        self._record(journal.Paused(at=self._wall_clock(), round=number, cause=cause, reason=reason))
+
+    def unpaused(self, number: int, reason: str) -> None:
+        """Rounds go on with `number`."""
+        self._record(journal.Unpaused(at=self._wall_clock(), round=number, reason=reason))
+
+    def restored(self, number: int, version: int, restored: Restored, reason: str) -> None:
+        """The champion of `version` is in use again, as the next version: a version is one model for ever."""
+        now = self._wall_clock()
+        self._record(journal.RolledBack(at=now, round=number, to_version=version, reason=f"ordered {reason}"))
+        self._record(
+            journal.Promoted(
+                at=now,
+                round=number,
+                version=restored.version,
+                holdout_loss=restored.holdout_loss,
+                previous_holdout_loss=restored.previous_holdout_loss,
+            )
+        )
+
     # --- peers ------------------------------------------------------------------------------------------------------
 
     def connected(self, peer: PeerId, up: int, now: float) -> None:
@@ -106,17 +146,21 @@ class RoundRecord:
                 )
             )
         for change in review.findings.changes:
-            self._record(
-                journal.VerdictChanged(
-                    at=now,
-                    round=review.number,
-                    peer=self._names[change.peer],
-                    before=change.before.value,
-                    after=change.after.value,
-                    until=change.until,
-                    reason=change.reason,
-                )
+            self.judged(review.number, change)
+
+    def judged(self, number: int, change: Change) -> None:
+        """What is believed of a peer is another thing now."""
+        self._record(
+            journal.VerdictChanged(
+                at=self._wall_clock(),
+                round=number,
+                peer=self._names[change.peer],
+                before=change.before.value,
+                after=change.after.value,
+                until=change.until,
+                reason=change.reason,
             )
+        )
 
     def _may_tell(self, peer: PeerId, now: float) -> bool:
         """Whether a connection's coming or going is told: one that flaps for days must not fill the disk."""

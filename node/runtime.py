@@ -1,15 +1,16 @@
 """The loop of a node. Read this first.
 
     gather      wait for the neighbours, at most one deadline
-    ┌─ train    local epochs in the compute thread; the network is heard meanwhile
+    ┌─ begin    do what an operator ordered; wait while paused, or while too few are up for a quorum
+    │  train    local epochs in the compute thread; the network is heard meanwhile
     │  exchange drive the round's state machine: perform its effects, feed it what is heard, tick at its deadlines
     │  settle   adopt the outcome, assess it on the holdout, write the checkpoint, write the journal
     └─ next round, or jump ahead to where the committee is
-    linger      all rounds done: keep answering peers that are behind, until cancelled
+    linger      all rounds done: keep answering peers that are behind, until drained or cancelled
 
-One task owns everything here and in `Hearing`, which takes what the network brings; the state machine of a private
-round has a `SecretDriver` of its own. What a peer did wrong is caught where rounds are fed, in the two drivers, and
-nowhere else.
+One task owns everything here, in `Hearing`, which takes what the network brings, and in `Standby`, which begins rounds;
+the state machine of a private round has a `SecretDriver` of its own. What a peer did wrong is caught where rounds are
+fed, in the two drivers, and nowhere else.
 """
 
 from __future__ import annotations
@@ -34,16 +35,21 @@ from node import journal
 from node.attendance import Attendance
 from node.cell_transport import CellTransport
 from node.compute import Compute
+from node.controls import Controls
+from node.desk import Desk
 from node.hearing import Hearing
 from node.learning.learner import Assessment, Trained
 from node.open_driver import OpenDriver
 from node.private_player import Privately, PrivatePlayer
+from node.quorum import lacking
 from node.roster import Roster, Terms
 from node.round_record import RoundRecord, Timing
+from node.standby import Levers, Standby
 from node.watch import Review, Watching
 from overlay.transport import Transport
 
 T = TypeVar("T")
+_NO_LEVERS = Levers()
 HURRY = 0.1
 """Share of a deadline that a node which comes late still waits for the rest of its neighbours to connect."""
 
@@ -83,9 +89,12 @@ class Runtime:
         private: Privately | None = None,
         cells: CellTransport | None = None,
         lookout: Watching | None = None,
+        levers: Levers = _NO_LEVERS,
+        paused: str | None = None,
     ) -> None:
         """With `private` the first phase of a round is a private one. `cells` is the transport, where it draws them.
-        `lookout` watches the peers; without one all are averaged.
+        `lookout` watches the peers; without one all are averaged. `levers` are what an operator's orders move; `paused`
+        is why an operator paused the node before it was started again.
         """
         self._roster = roster
         self._terms = terms
@@ -105,9 +114,16 @@ class Runtime:
             absentees = private.guard.sharing.absentees
             self._attendance = Attendance(cells, self._book, absentees=absentees, deadline_s=terms.deadline_s)
         self._hearing = Hearing(roster, terms, transport, self._book, self._open, cells)
+        self._desk = Desk(
+            {roster.names[peer]: peer for peer in roster.peers},
+            lambda order: self._book.operated(self._hearing.number, order),
+        )
+        self._standby = Standby(
+            self._hearing, self._book, self._desk, levers, compute, checkpoint, lacks=self._lacks, paused=paused
+        )
 
     async def run(self, first_round: int) -> None:
-        """Run the rounds from `first_round` on, then linger. Ends only by cancellation."""
+        """Run the rounds from `first_round` on, then linger. Ends once it is drained, or by cancellation."""
         self._hearing.number = first_round
         async with trio.open_nursery() as nursery:
             if self._privately is not None:
@@ -115,23 +131,42 @@ class Runtime:
                 self._hearing.private = self._private
             await self._gather()
             number = first_round
-            while number < self._terms.rounds:
+            while number < self._terms.rounds and await self._standby.begin(number):
                 number = await self._play(number) + 1
-            self._recall(self._terms.rounds - 1)
-            self._book.finished(self._terms.rounds)
-            while True:
-                await self._hearing.next()
+            if number >= self._terms.rounds:
+                self._recall(self._terms.rounds - 1)
+                self._book.finished(self._terms.rounds)
+                await self._standby.linger(self._terms.rounds)
+            nursery.cancel_scope.cancel()
+
+    def drain(self) -> None:
+        """Have `run` end: after the round under way, or at once where none is."""
+        self._desk.end()
+
+    @property
+    def controls(self) -> Controls:
+        """For operators."""
+        return self._desk
+
+    @property
+    def paused(self) -> str | None:
+        """Why an operator paused the node; None where none did. To be kept over restarts."""
+        return self._standby.paused
 
     # --- the stages of a round ------------------------------------------------------------------------------------
 
     async def _gather(self) -> None:
         """Wait until all neighbours are up. Once one speaks of a round it is we who are late: then not for long."""
+        hearing = self._hearing
         with trio.move_on_after(self._terms.deadline_s) as patience:
-            while self._hearing.up != self._roster.peers:
-                await self._hearing.next()
-                if any(self._hearing.mailbox.latest(peer) is not None for peer in self._hearing.up):
+
+            def all_there() -> bool:
+                if any(hearing.mailbox.latest(peer) is not None for peer in hearing.up):
                     hurry = trio.current_time() + HURRY * self._terms.deadline_s
                     patience.deadline = min(patience.deadline, hurry)
+                return hearing.up == self._roster.peers
+
+            await hearing.until(all_there, self._desk.ending)
         self._book.ready(len(self._hearing.up), len(self._roster.peers))
 
     async def _play(self, first: int) -> int:
@@ -208,8 +243,22 @@ class Runtime:
 
     def _away(self) -> frozenset[PeerId]:
         """Who is not waited for."""
-        evicted = frozenset() if self._lookout is None else self._lookout.evicted
-        return frozenset(self._roster.peers - self._hearing.waited_for()) | evicted
+        return frozenset(self._roster.peers - self._hearing.waited_for()) | self._evicted
+
+    @property
+    def _evicted(self) -> frozenset[PeerId]:
+        return frozenset() if self._lookout is None else self._lookout.evicted
+
+    def _lacks(self, number: int) -> str | None:
+        """What a quorum lacks, where all phases of round `number`, or of the one to join instead, would be void.
+
+        It goes by who can be reached, not by who was heard: two nodes that wait for each other's word would wait for
+        ever.
+        """
+        there = (self._hearing.up - self._hearing.resting - self._evicted) | {self._roster.me}
+        if self._plan.apart:  # stars are drawn anew each round: who has a neighbour may be in the next one
+            return None if len(there) > 1 else "no neighbour is up"
+        return lacking(self._phases(self._ahead_of(number) or number), there, self._terms.quorum)
 
     def _phases(self, number: int) -> list[dict[PeerId, float]]:
         order = self._roster.order

@@ -104,7 +104,7 @@ class Lookout:
 
     def order(self, peer: PeerId, number: int, verdict: Verdict, seconds: float, words: str) -> Change | None:
         """An operator's word on `peer`, between two rounds; None where it changes nothing."""
-        word = Evidence(peer, number, "operator", Severity.ORDER, words)
+        word = Evidence(peer, number, "operator", Severity.LOW, words)  # it moves the verdict alone
         return self._watch.reputations.order(word, verdict, self._wall_clock(), seconds)
 
     # --- the compute thread -------------------------------------------------------------------------------------------

@@ -8,7 +8,7 @@
     EVICTED       no
 
 A quarantine lasts `quarantine_s`, each further one twice as long as the one before, up to `MAX_FACTOR` times. A peer
-in quarantine stays connected and is heard; an evicted one is not. Nothing but proof evicts.
+in quarantine stays connected and is heard; an evicted one is not. Nothing but proof, or an operator's word, evicts.
 """
 
 from __future__ import annotations
@@ -101,9 +101,18 @@ class Standing:
             return Standing(Verdict.PROBATION, 0.0, self.offences)
         return self
 
-    def quarantined(self, response: Response, now: float) -> Standing:
-        """By order of an operator; an evicted peer stays so."""
-        return self if self.verdict is Verdict.EVICTED else self._quarantined(response, now)
+    def ordered(self, verdict: Verdict, until: float) -> Standing | None:
+        """By an operator's word, which is no offence of the peer's; None where it stands against what is known."""
+        match verdict:
+            case _ if self.verdict is Verdict.EVICTED:
+                return None
+            case Verdict.QUARANTINED:
+                return Standing(verdict, until, self.offences)
+            case Verdict.EVICTED:
+                return Standing(verdict, 0.0, self.offences)
+            case Verdict.PROBATION if self.verdict is Verdict.QUARANTINED:
+                return Standing(verdict, 0.0, self.offences)
+        return None
 
     def _quarantined(self, response: Response, now: float) -> Standing:
         factor = min(2**self.offences, MAX_FACTOR)

@@ -73,15 +73,19 @@ class Reputations:
                 changes.append(change)
         return changes
 
-    def order(self, peer: PeerId, *, quarantine: bool, now: float, who: str) -> Change | None:
-        """An operator's word: quarantine `peer`, or release it. Proof stands against a release."""
-        record = self._records[peer]
-        if quarantine:
-            return self._move(peer, record.standing.quarantined(self._response, now), f"ordered by {who}")
-        if record.standing.verdict is not Verdict.QUARANTINED:
+    def order(self, word: Evidence, verdict: Verdict, now: float, seconds: float = 0.0) -> Change | None:
+        """An operator's word on `word.peer`, kept among the facts: QUARANTINED for `seconds`, PROBATION out of a
+        quarantine, EVICTED for good. None where it changes nothing: an eviction stands.
+        """
+        record = self._records[word.peer]
+        standing = record.standing.ordered(verdict, now + seconds)
+        if standing is None:
             return None
-        record.score = max(record.score, self._response.limit)
-        return self._move(peer, Standing(Verdict.PROBATION, 0.0, record.standing.offences), f"released by {who}")
+        if verdict is Verdict.PROBATION:
+            record.score = max(record.score, self._response.limit)
+        record.facts.append((word, 0.0))
+        before, record.standing = record.standing.verdict, standing
+        return Change(word.peer, before, standing.verdict, standing.until, word.reason)
 
     def _move(self, peer: PeerId, standing: Standing, reason: str) -> Change | None:
         record = self._records[peer]

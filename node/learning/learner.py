@@ -49,6 +49,15 @@ class Assessment:
     """Of all that may have left the node so far; None where none is claimed."""
 
 
+@dataclass(frozen=True, slots=True)
+class Restored:
+    """An older champion is in use again, as `version`."""
+
+    version: int
+    holdout_loss: float
+    previous_holdout_loss: float
+
+
 class Learner:
     """Trains, takes averages over, keeps a champion. Not thread-safe: one caller at a time.
 
@@ -224,6 +233,30 @@ class Learner:
     def champion(self) -> Vector:
         """A copy of the model in use, shape (d,)."""
         return self._champion.copy()
+
+    @property
+    def private(self) -> bool:
+        """Whether ε is claimed."""
+        return self._contribution.private
+
+    def reinstate(self, champion: Vector) -> Restored:
+        """Make an older `champion` (d,) champion and working model again, as the next version.
+
+        Raises `LearningError` where it does not fit, and where ε is claimed: which models became champions was decided
+        by the holdout, looked at without noise. One that peers get to see would tell of it what nobody charged for.
+        """
+        if self._contribution.private:
+            raise LearningError(
+                "the holdout chose the champions, and peers would see its choice, for which no privacy was charged",
+                "Where ε is claimed a champion stays on its node: it serves there, and the rounds go on without it.",
+            )
+        check_vector(champion, self._model.size)
+        self._model.load(champion)
+        before = self._standing
+        self._champion, self._metrics = champion.copy(), evaluate(self._model, self._holdout)
+        self._standing = Standing(before.version + 1, self._metrics.loss, _norm(champion))
+        self._fell_back = None
+        return Restored(self._standing.version, self._metrics.loss, before.loss)
 
     # --- resuming -------------------------------------------------------------------------------------------------
 

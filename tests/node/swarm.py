@@ -26,6 +26,7 @@ from node.learning.learner import Assessment, Trained
 from node.private_player import Privately
 from node.roster import Roster, Terms
 from node.runtime import Runtime
+from node.standby import Levers
 from overlay.memory import Conditions, open_memory_network
 from overlay.wire import Greeting
 
@@ -88,6 +89,9 @@ class Member:
     scope: trio.CancelScope | None = None
     guard: Guard | None = None
     cells: CellTransport | None = None
+    runtime: Runtime | None = None
+    paused: str | None = None
+    """As the last checkpoint has it."""
 
     @property
     def rounds(self) -> dict[int, journal.RoundClosed]:
@@ -164,20 +168,26 @@ class Swarm:
                 member.guard = self._guard(member, roster)
                 member.cells = self._cells(index, member, transport)
                 lookout = None if self.watching is None else self.watching(self, index)
-                runtime = Runtime(
+                member.runtime = Runtime(
                     roster,
                     self.terms,
                     lookout if isinstance(lookout, Liar) else member.learner,
                     member.cells or transport,
                     compute=SlowCompute(self.epochs_s.get(index, EPOCH_S)),
                     record=member.events.append,
-                    checkpoint=lambda done: setattr(member, "checkpoint", done),
+                    checkpoint=lambda done: self._save(member, done),
                     wall_clock=trio.current_time,
                     private=None if member.guard is None else Privately(member.guard, *self.work),
                     cells=member.cells,
                     lookout=lookout,
+                    levers=Levers(getattr(lookout, "order", None), getattr(member.learner, "restore", None)),
+                    paused=member.paused,
                 )
-                await runtime.run(member.checkpoint)
+                await member.runtime.run(member.checkpoint)
+
+    @staticmethod
+    def _save(member: Member, done: int) -> None:
+        member.checkpoint, member.paused = done, member.runtime.paused
 
     def _cells(self, index: int, member: Member, transport) -> CellTransport | None:
         if member.guard is None or not self.terms.plan.drawn:

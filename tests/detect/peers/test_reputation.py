@@ -90,8 +90,8 @@ def test_proof_evicts_at_once_and_for_good():
     assert watch.accuse(fact(Severity.PROVED), 0.0).after is Verdict.EVICTED
     watch.release(1e12)
     watch.reward(A)
-    assert watch.order(A, quarantine=False, now=0.0, who="ops") is None
-    assert watch.order(A, quarantine=True, now=0.0, who="ops") is None
+    for verdict in Verdict:
+        assert watch.order(word(A), verdict, 0.0, 60.0) is None
     assert (watch.evicted(), watch.shunned(), watch.trust(A)) == ({A}, {A}, 0.0)
 
 
@@ -104,12 +104,31 @@ def test_facts_in_quarantine_do_not_lengthen_it_but_count():
     assert (watch.standing(A).until, watch.score(A)) == (until, 0.0)
 
 
-def test_an_operators_word_is_done_and_told_with_the_name():
+def word(peer: PeerId) -> Evidence:
+    return Evidence(peer, 3, "operator", Severity.LOW, "ordered by ops: noise on the line")
+
+
+def test_an_operators_word_is_done_and_remembered_and_costs_nothing():
     watch = fresh()
-    assert "ops" in watch.order(A, quarantine=True, now=5.0, who="ops").reason
+    change = watch.order(word(A), Verdict.QUARANTINED, 5.0, 30.0)
+    assert (change.after, change.until, change.reason) == (Verdict.QUARANTINED, 35.0, "ordered by ops: noise on the line")
     assert watch.shunned() == {A}
-    assert watch.order(A, quarantine=False, now=6.0, who="ops").after is Verdict.PROBATION
-    assert watch.order(B, quarantine=False, now=6.0, who="ops") is None
+    assert watch.order(word(A), Verdict.QUARANTINED, 6.0, 100.0).until == 106.0  # the last word counts
+    assert watch.release(50.0) == []
+    assert watch.order(word(A), Verdict.PROBATION, 51.0).after is Verdict.PROBATION
+    assert watch.order(word(B), Verdict.PROBATION, 51.0) is None  # it is in none
+    assert watch.score(A) == FULL
+    assert [(fact.kind, cost) for fact, cost in watch.facts(A)] == [("operator", 0.0)] * 3
+    assert watch.standing(A).offences == 0
+
+
+def test_a_revocation_is_for_good_and_outlives_a_restart():
+    watch, later = fresh(), fresh()
+    assert watch.order(word(A), Verdict.EVICTED, 5.0).after is Verdict.EVICTED
+    later.restore(watch.snapshot())
+    assert later.release(1e12) == []
+    assert later.order(word(A), Verdict.PROBATION, 6.0) is None
+    assert later.evicted() == {A}
 
 
 def test_good_rounds_heal_slowly_and_never_beyond_full():

@@ -7,8 +7,10 @@ import socket
 import subprocess
 
 import pytest
+from typer.testing import CliRunner
 
 from node import journal
+from node.cli.main import app
 from overlay.topology import load_topology
 from tests.node.lab.processes import GRAPEVINE, ROOT, eventually
 
@@ -34,12 +36,12 @@ def rack(tmp_path):
     names = load_topology(RACK).names
     tables = []
     for name, port in zip(names, free_ports(len(names)), strict=True):
-        made = run("node", "init", "--name", name, "--state", name, cwd=tmp_path)
-        assert made.returncode == 0, made.stderr
+        made = CliRunner().invoke(app, ["node", "init", "--name", name, "--state", str(tmp_path / name)])
+        assert made.exit_code == 0, made.stderr
         tables.append(f'[[node]]\nname = "{name}"\nlisten = "/ip4/127.0.0.1/tcp/{port}"\n{made.stdout}')
     head = RACK.read_text().split("[[node]]")[0]
     (tmp_path / "rack.toml").write_text(head + "\n".join(tables))
-    assert run("topology", "check", "rack.toml", cwd=tmp_path).returncode == 0
+    assert CliRunner().invoke(app, ["topology", "check", str(tmp_path / "rack.toml")]).exit_code == 0
     return tmp_path, names
 
 
@@ -95,9 +97,9 @@ def test_what_a_person_may_get_wrong_is_said_in_two_lines(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["", "../../escape", "lab", "a b"])
-def test_a_name_that_no_topology_takes_makes_no_key(tmp_path, name):
-    answer = run("node", "init", "--name", name, cwd=tmp_path)
-    assert answer.returncode == 2
+def test_a_name_that_no_topology_takes_makes_no_key(tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    assert CliRunner().invoke(app, ["node", "init", "--name", name]).exit_code == 2
     assert list(tmp_path.iterdir()) == []
 
 

@@ -18,6 +18,8 @@ RING = ROOT / "topologies" / "ring-8.toml"
 PLANT = ROOT / "topologies" / "open-8.toml"
 PLANT_NODES = [f"press-{i}" for i in range(1, 9)]
 PARAMETERS = 4810
+KILLED_ROUNDS = 90
+FLOODED_ROUNDS = 80
 
 
 def test_a_ring_runs_and_reports(tmp_path):
@@ -51,15 +53,17 @@ def test_every_shipped_topology_runs(tmp_path, name):
     assert report["summary"]["honest_accuracy_mean"] > report["baselines"]["local_only_mean"]
 
 
-def test_adult_reaches_its_target(tmp_path, data_dir):
+def test_census_records_are_learned_in_a_few_rounds(tmp_path, data_dir):
     topology = ROOT / "topologies" / "adult-8.toml"
-    with lab_up(topology, tmp_path / "run", "--dataset", f"adult:{data_dir / 'adult'}") as lab:
-        _, stderr = lab.process.communicate(timeout=240)
+    dataset = f"adult:{data_dir / 'adult'}"
+    with lab_up(topology, tmp_path / "run", "--dataset", dataset, "--rounds", "4", "--json") as lab:
+        stdout, stderr = lab.process.communicate(timeout=240)
     assert lab.process.returncode == 0, stderr
+    assert json.loads(stdout)["summary"]["honest_accuracy_mean"] > 0.82
 
 
 def test_kill_9_in_mid_run_is_resumed_and_holds_nobody_up(tmp_path):
-    with lab_up(PLANT, tmp_path / "run", "--rounds", "150") as lab:
+    with lab_up(PLANT, tmp_path / "run", "--rounds", str(KILLED_ROUNDS)) as lab:
         eventually(lambda: len(lab.rounds("press-3")) >= 15)
         killed = lab.pid("press-3")
         os.kill(killed, signal.SIGKILL)
@@ -74,20 +78,19 @@ def test_kill_9_in_mid_run_is_resumed_and_holds_nobody_up(tmp_path):
     assert any("press-3" in event.present for event in lab.rounds("press-1")[-20:])
     before = starts[1].round
     assert before >= 15
-    assert max(event.round for event in lab.rounds("press-3")) == 149
+    assert max(event.round for event in lab.rounds("press-3")) == KILLED_ROUNDS - 1
     for name in PLANT_NODES:
         if name != "press-3":
             rounds = lab.rounds(name)
-            assert [event.round for event in rounds] == list(range(150))
+            assert [event.round for event in rounds] == list(range(KILLED_ROUNDS))
             assert sum("press-3" in event.deadline_missed for event in rounds) <= 1
 
 
-@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
-def test_an_interruption_stops_everything_and_still_reports(tmp_path, how):
+def test_an_interruption_stops_everything_and_still_reports(tmp_path):
     with lab_up(PLANT, tmp_path / "run", "--rounds", "100000") as lab:
         eventually(lambda: all(lab.rounds(name) for name in PLANT_NODES))
         pids = [lab.pid(name) for name in PLANT_NODES]
-        lab.process.send_signal(how)
+        lab.process.send_signal(signal.SIGINT)
         assert lab.wait(30) == 130
         assert not any(map(is_alive, pids))
     for name in PLANT_NODES:
@@ -100,7 +103,7 @@ def test_two_interruptions_in_a_row_still_leave_a_report(tmp_path):
     with lab_up(PLANT, tmp_path / "run", "--rounds", "100000") as lab:
         eventually(lambda: all(lab.rounds(name) for name in PLANT_NODES))
         pids = [lab.pid(name) for name in PLANT_NODES]
-        lab.process.send_signal(signal.SIGINT)
+        lab.process.send_signal(signal.SIGTERM)
         lab.process.send_signal(signal.SIGINT)
         assert lab.wait(30) == 130
         assert not any(map(is_alive, pids))
@@ -108,7 +111,7 @@ def test_two_interruptions_in_a_row_still_leave_a_report(tmp_path):
 
 
 def test_a_node_that_somebody_stops_ends_for_itself_and_is_named(tmp_path):
-    with lab_up(RING, tmp_path / "run", "--rounds", "60") as lab:
+    with lab_up(RING, tmp_path / "run", "--rounds", "30") as lab:
         eventually(lambda: len(lab.rounds("press-3")) >= 3)
         os.kill(lab.pid("press-3"), signal.SIGTERM)
         _, stderr = lab.process.communicate(timeout=120)
@@ -158,7 +161,7 @@ def attack(port: int, connections: int) -> None:
 
 
 def test_strangers_and_floods_are_refused_named_and_harmless(tmp_path):
-    with lab_up(PLANT, tmp_path / "run", "--rounds", "200", "--json") as lab:
+    with lab_up(PLANT, tmp_path / "run", "--rounds", str(FLOODED_ROUNDS), "--json") as lab:
         eventually(lambda: all(len(lab.rounds(name)) >= 3 for name in PLANT_NODES))
         started = next(event for event in lab.events("press-1") if isinstance(event, journal.Started))
         memory_before = peak_memory_mb(lab.pid("press-1"))
@@ -171,7 +174,7 @@ def test_strangers_and_floods_are_refused_named_and_harmless(tmp_path):
     quiet = statistics.median(event.round_s for event in lab.rounds("press-1")[attacked + 5 :])
     assert statistics.median(event.round_s for event in lab.rounds("press-1")[:attacked]) < 4 * quiet
     for name in PLANT_NODES:
-        assert [event.round for event in lab.rounds(name)] == list(range(200))
+        assert [event.round for event in lab.rounds(name)] == list(range(FLOODED_ROUNDS))
         assert all(event.deadline_missed == () and len(event.present) == 7 for event in lab.rounds(name))
     refused = [event for event in lab.events("press-1") if isinstance(event, journal.Refused)]
     assert sum(event.count for event in refused) >= 100

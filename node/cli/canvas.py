@@ -56,9 +56,13 @@ class Canvas:
         dots = self._dots[down : down + DOTS_DOWN, across : across + length * DOTS_ACROSS]
         return 1000 * texts + int(dots.sum())
 
+    def lines(self) -> list[Text]:
+        """All rows of the drawing, without spaces at their ends."""
+        return [self._line(row) for row in range(self.rows)]
+
     def render(self) -> Text:
         """The drawing, without empty lines above and below and without spaces at the ends of lines."""
-        lines = [self._line(row) for row in range(self.rows)]
+        lines = self.lines()
         while lines and not lines[0].plain:
             del lines[0]
         while lines and not lines[-1].plain:

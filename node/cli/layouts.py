@@ -6,6 +6,7 @@ Positions have shape (n, 2) in [-1, 1]², x to the right, y downwards, and are t
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Final
 
 import networkx as nx
@@ -36,8 +37,25 @@ def positions(topology: Topology) -> Positions:
         return np.vstack([np.zeros((1, 2)), _circle(n - 1)])
     if n == 2:
         return np.array([[-1.0, 0.0], [1.0, 0.0]])
-    if topology.graph.family in ("edges", "erdos-renyi") and _suits_springs(topology):
-        found = _springs(topology)
+    if topology.graph.family in ("edges", "erdos-renyi") and _loose(n, topology.edges()):
+        found = _springs(n, topology.edges())
+        return found if _least_distance(found) >= LEAST_DISTANCE else _circle(n)
+    return _circle(n)
+
+
+def positions_of(n: int, edges: Sequence[tuple[int, int]]) -> Positions:
+    """The same for a graph of which nobody says the family: springs where they show something, else a circle."""
+    if n == 1:
+        return np.zeros((1, 2))
+    if n == 2:
+        return np.array([[-1.0, 0.0], [1.0, 0.0]])
+    degrees = np.bincount(np.array(edges, dtype=np.int64).ravel(), minlength=n)
+    if int(degrees.max()) == n - 1 == len(edges):  # a star, whatever the number of its middle
+        places = np.zeros((n, 2))
+        places[degrees < n - 1] = _circle(n - 1)
+        return places
+    if _loose(n, edges):
+        found = _springs(n, edges)
         return found if _least_distance(found) >= LEAST_DISTANCE else _circle(n)
     return _circle(n)
 
@@ -70,9 +88,9 @@ def _circles(sizes: list[int]) -> Positions:
     return np.vstack(parts)
 
 
-def _springs(topology: Topology) -> Positions:
-    graph: nx.Graph[int] = nx.Graph(topology.edges())
-    n = len(topology.nodes)
+def _springs(n: int, edges: Sequence[tuple[int, int]]) -> Positions:
+    graph: nx.Graph[int] = nx.Graph(edges)
+    graph.add_nodes_from(range(n))
     start = dict(enumerate(_circle(n)))
     found = nx.spring_layout(graph, pos=start, iterations=SPRING_STEPS, k=2 / math.sqrt(n), seed=1, method="force")
     points = np.array([found[i] for i in range(n)], dtype=np.float64)
@@ -80,10 +98,10 @@ def _springs(topology: Topology) -> Positions:
     return np.asarray((points - middle) / max(np.abs(points - middle).max(), 1e-9), dtype=np.float64)
 
 
-def _suits_springs(topology: Topology) -> bool:
+def _loose(n: int, edges: Sequence[tuple[int, int]]) -> bool:
     """Neither a path, which is clearest along a circle, nor so dense that all would be pulled into one ball."""
-    n, degrees = len(topology.nodes), np.bincount(np.array(topology.edges()).ravel())
-    return int(degrees.max()) > 2 and 2 * len(topology.edges()) <= DENSE * n * (n - 1)
+    degrees = np.bincount(np.array(edges, dtype=np.int64).ravel(), minlength=n)
+    return int(degrees.max()) > 2 and 2 * len(edges) <= DENSE * n * (n - 1)
 
 
 def _least_distance(points: Positions) -> float:

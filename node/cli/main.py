@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from node.cli import lab, report, topology
+from node.cli import console, lab, report, topology
 from node.cli import node as node_commands
 from node.cli import token as token_commands
 from node.errors import UserError
@@ -47,6 +47,9 @@ app.add_typer(node_commands.app, name="node")
 app.add_typer(token_commands.app, name="token")
 app.add_typer(topology.app, name="topology")
 app.command("report")(report.report_command)
+app.command(
+    "console", epilog="Example: grapevine console --journal runs/plant-8/press-1/journal.jsonl --speed 20"
+)(console.console_command)
 
 
 @app.callback()

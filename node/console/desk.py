@@ -1,0 +1,123 @@
+"""What the console knows: a view a node, where its events come from, and how that goes. No terminal, no network."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Final, Literal
+
+from node import journal
+from node.view import Alert, LogLine, ModelView, ModuleView, Overview, PeerView, View
+
+NODES_MAX: Final = 1024
+LinkState = Literal["connecting", "live", "stale", "replay", "paused", "ended"]
+
+
+@dataclass(slots=True)
+class Link:
+    """How events come in."""
+
+    where: str
+    state: LinkState = "connecting"
+    detail: str = ""
+    """Why it is stale; the speed of a replay."""
+    since: float = 0.0
+    """Wall clock of the last change of `state`."""
+
+
+@dataclass(slots=True)
+class Desk:
+    """Nodes by name, in the order in which they are shown. Owned by the task of the app."""
+
+    link: Link
+    clock: Callable[[], float] = time.time
+    """Wall clock, or the time that a replay is at."""
+    views: dict[str, View] = field(default_factory=dict)
+    current: str = ""
+    edition: int = 0
+    """Grows with all that a screen might show."""
+
+    def add(self, name: str) -> None:
+        """A node that is there; the first is the one that is shown."""
+        if name not in self.views and len(self.views) < NODES_MAX:
+            self.views[name] = View()
+            self.current = self.current or name
+            self.edition += 1
+
+    def take(self, name: str, events: Iterable[tuple[journal.Event, int]]) -> None:
+        """Fold events of node `name`."""
+        self.add(name)
+        view = self.views.get(name)
+        if view is None:
+            return
+        for event, event_id in events:
+            view.see(event, event_id)
+            self.edition += 1
+
+    def forget(self, name: str) -> None:
+        """Begin node `name` anew: what comes next is its first event."""
+        self.views[name] = View()
+        self.edition += 1
+
+    def tell(self, state: LinkState, detail: str = "") -> None:
+        """How events come in now."""
+        if (state, detail) != (self.link.state, self.link.detail):
+            self.link = Link(self.link.where, state, detail, time.time())
+            self.edition += 1
+
+    def switch(self, step: int) -> None:
+        """Show the next node, or with −1 the one before."""
+        names = list(self.views)
+        if names:
+            self.show(names[(names.index(self.current) + step) % len(names)])
+
+    def show(self, name: str) -> None:
+        """Show node `name`."""
+        if name in self.views:
+            self.current = name
+            self.edition += 1
+
+    def scene(self) -> Scene:
+        """What one paint draws."""
+        return Scene(self, self.views.get(self.current) or View())
+
+
+class Scene:
+    """The read models of the node that is shown, each made at most once."""
+
+    def __init__(self, desk: Desk, view: View) -> None:
+        self.desk = desk
+        self.view = view
+        self.now = desk.clock()
+
+    @cached_property
+    def overview(self) -> Overview:
+        """The node on one screen."""
+        return self.view.overview
+
+    @cached_property
+    def model(self) -> ModelView:
+        """Champion and challenger."""
+        return self.view.model
+
+    @cached_property
+    def peers(self) -> dict[str, PeerView]:
+        """By name."""
+        return self.view.peers
+
+    @cached_property
+    def modules(self) -> dict[str, ModuleView]:
+        """By name."""
+        return self.view.modules
+
+    @cached_property
+    def alerts(self) -> tuple[Alert, ...]:
+        """Worst first."""
+        return self.view.alerts
+
+    @cached_property
+    def log(self) -> tuple[LogLine, ...]:
+        """Oldest first."""
+        return self.view.log

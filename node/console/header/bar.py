@@ -1,0 +1,90 @@
+"""Two lines above every screen: which node, how it is, where events come from; and the tabs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich.text import Text
+from textual.widget import Widget
+
+from node.console.desk import Link, Scene
+from node.console.drawing.ink import Ink
+from node.console.drawing.marks import NODE_MARKS, node_style
+from node.console.drawing.words import clock, fit
+from node.words import duration, plain
+
+LINK_WORDS = {
+    "connecting": ("◔", "CONNECTING"),
+    "live": ("●", "LIVE"),
+    "stale": ("▲", "STALE"),
+    "replay": ("▶", "REPLAY"),
+    "paused": ("‖", "PAUSED"),
+    "ended": ("■", "ENDED"),
+}
+
+
+class Bar(Widget):
+    """The two lines."""
+
+    DEFAULT_CSS = "Bar { height: 2; width: 1fr; padding: 0 1; background: $surface; }"
+
+    def __init__(self, tabs: Sequence[str]) -> None:
+        super().__init__()
+        self._tabs = tabs
+        self._scene: Scene | None = None
+        self._ink = Ink()
+        self._active = 0
+
+    def show(self, scene: Scene, ink: Ink, active: int) -> None:
+        """Draw them for `scene`, with tab number `active` lit."""
+        self._scene, self._ink, self._active = scene, ink, active
+        self.refresh()
+
+    def render(self) -> Text:
+        """The lines."""
+        if self._scene is None:
+            return Text()
+        width = self.size.width
+        return Text("\n", no_wrap=True).join((first_line(self._scene, width, self._ink), self._second(width)))
+
+    def _second(self, width: int) -> Text:
+        line = Text(no_wrap=True)
+        roomy = width >= sum(len(tab) + 4 for tab in self._tabs)
+        for number, tab in enumerate(self._tabs):
+            lit = number == self._active
+            style = f"bold {self._ink.accent} reverse" if lit else self._ink.dim
+            words = f" {number + 1} {tab} " if roomy or lit else f" {number + 1} {tab[:4]} "
+            line.append(words, style)
+        return line
+
+
+def first_line(scene: Scene, width: int, ink: Ink) -> Text:
+    """Node and state at the left, source and time at the right."""
+    node, desk = scene.overview, scene.desk
+    left = Text("❧ ", ink.accent, no_wrap=True)
+    left.append(fit(desk.current or "no node yet", min(24, len(desk.current) or 11)), f"bold {ink.text}")
+    if len(desk.views) > 1:
+        left.append(f" {list(desk.views).index(desk.current) + 1}/{len(desk.views)} [ ]", ink.dim)
+    mark, word = NODE_MARKS[node.state]
+    left.append(f"  {mark} {word}", f"bold {node_style(node.state, ink)}")
+    if node.rounds:
+        left.append(f"  round {node.round}/{node.rounds}", ink.text)
+    right = link_text(desk.link, scene, ink)
+    room = width - left.cell_len - right.cell_len - 1
+    if room > 12:
+        where = plain(desk.link.where)
+        left.append("  " + (where if len(where) < room - 3 else "…" + where[-(room - 5) :]), ink.dim)
+    left.truncate(max(0, width - right.cell_len - 1), overflow="ellipsis", pad=True)
+    return left.append(" ").append_text(right)
+
+
+def link_text(link: Link, scene: Scene, ink: Ink) -> Text:
+    """How events come in, and what time it is where they are from."""
+    mark, word = LINK_WORDS[link.state]
+    style = {"live": ink.good, "stale": ink.bad, "connecting": ink.warn}.get(link.state, ink.accent)
+    text = Text(f"{mark} {word}", f"bold {style}")
+    if link.state == "stale" and scene.overview.last_at is not None:
+        text.append(f" {duration(max(0.0, scene.now - link.since))}", style)
+    elif link.state in ("replay", "paused"):
+        text.append(f" {link.detail}", style)
+    return text.append(f"  {clock(scene.now or None)}", ink.dim)

@@ -1,0 +1,1 @@
+"""Screen 5: every event as a line."""

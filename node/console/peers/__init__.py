@@ -1,0 +1,1 @@
+"""Screen 3: what the node believes of its peers."""

@@ -1,0 +1,1 @@
+"""Screen 6: the graph, as this node sees it."""

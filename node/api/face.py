@@ -1,0 +1,76 @@
+"""The API of a running node: its view caught up with the journal, and served."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import structlog
+
+from node import journal
+from node.api.app import create_app
+from node.api.endpoint import Endpoint, listen
+from node.api.gate import LOOPBACK_HOSTS
+from node.api.logs import LogFile
+from node.api.server import serving
+from node.api.sources import Sources
+from node.api.tokens import TokenFile
+from node.controls import Controls
+from node.feed import Feed
+from node.state import StateFolder
+from node.view import View
+from overlay.topology import Topology
+
+
+@asynccontextmanager
+async def answering(
+    endpoint: Endpoint,
+    *,
+    topology: Topology,
+    name: str,
+    state: StateFolder,
+    path: Path,
+    feed: Feed,
+    controls: Controls,
+    wall_clock: Callable[[], float],
+) -> AsyncIterator[None]:
+    """Serve the API of node `name` at `endpoint` while the body runs. `path` is its journal."""
+    listener = listen(endpoint)
+    port = _port_of(listener)
+    sources = Sources(
+        topology=topology,
+        name=name,
+        view=caught_up(path, feed),
+        feed=feed,
+        journal=path,
+        controls=controls,
+        tokens=TokenFile(state.path / "tokens.json"),
+        log=LogFile(state.path / "log.jsonl"),
+        wall_clock=wall_clock,
+        hosts=None if endpoint.secure else LOOPBACK_HOSTS | {endpoint.url(port).split("//")[1].rpartition(":")[0]},
+    )
+    async with serving(create_app(sources), listener, endpoint):
+        url = endpoint.url(port)
+        feed.write(
+            journal.ModuleChanged(
+                at=wall_clock(), module="api", status="running", settings={"url": url, "tls": endpoint.secure}
+            )
+        )
+        structlog.get_logger().info("API", url=url)
+        yield
+
+
+def caught_up(path: Path, feed: Feed) -> View:
+    """A view of all that is in the journal, which `feed` keeps as it is."""
+    view, follower = View(), journal.Follower(path)
+    for event in follower.poll():
+        view.see(event, follower.id)
+    feed.attach(view.see)
+    return view
+
+
+def _port_of(listener: socket.socket) -> int:
+    port: int = listener.getsockname()[1]
+    return port

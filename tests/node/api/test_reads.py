@@ -1,0 +1,131 @@
+"""What is seen of a node over HTTP is what its view shows."""
+
+import json
+
+import pytest
+
+from node import journal
+from tests.node.api.harness import problem_of
+
+SEEN = (
+    "/v1/overview",
+    "/v1/model",
+    "/v1/peers",
+    "/v1/peers/press-2",
+    "/v1/modules/detection",
+    "/v1/topology",
+    "/v1/logs",
+)
+
+
+async def test_the_overview_is_the_views_and_says_what_is_wrong(face):
+    async with face.client(face.token("v")) as client:
+        answer = (await client.get("/v1/overview")).json()
+    assert answer["node"]["name"] == "press-1"
+    assert answer["node"]["round"] == 4
+    assert answer["node"]["last_id"] == face.feed.last_id
+    assert any("press-2 quarantined: too far" in alert["text"] for alert in answer["alerts"])
+
+
+async def test_the_model_has_the_newest_rounds_that_were_asked_for(face):
+    async with face.client(face.token("v")) as client:
+        rounds = [p["round"] for p in (await client.get("/v1/model?limit=2")).json()["rounds"]]
+        since = [p["round"] for p in (await client.get("/v1/model?since=1")).json()["rounds"]]
+        none = (await client.get("/v1/model?limit=0")).json()
+    assert rounds == [2, 3]
+    assert since == [1, 2, 3]
+    assert none["rounds"] == []
+    assert none["champion_version"] == 3
+
+
+async def test_a_peer_comes_with_the_evidence_behind_each_point(face):
+    async with face.client(face.token("v")) as client:
+        answer = (await client.get("/v1/peers/press-2")).json()
+        listed = (await client.get("/v1/peers")).json()["peers"]
+    assert answer["verdict"] == "quarantined"
+    assert [(e["kind"], e["before"], e["after"]) for e in answer["evidence"]] == [("distance", 100.0, 42.0)]
+    assert [(p["name"], p["reputation"]) for p in listed] == [("press-2", 42.0), ("press-3", 100.0)]
+    assert all("evidence" not in peer for peer in listed)
+
+
+async def test_a_peer_that_nobody_knows_is_a_404(face):
+    async with face.client(face.token("v")) as client:
+        problem = problem_of(await client.get("/v1/peers/press-9"))
+    assert problem["status"] == 404
+    assert "GET /v1/peers" in problem["remedy"]
+
+
+async def test_the_topology_has_every_node_and_edge(face):
+    async with face.client(face.token("v")) as client:
+        answer = (await client.get("/v1/topology")).json()
+    assert sorted(map(sorted, answer["edges"])) == [
+        ["press-1", "press-2"],
+        ["press-1", "press-3"],
+        ["press-2", "press-3"],
+    ]
+    nodes = {node["name"]: node for node in answer["nodes"]}
+    assert nodes["press-1"]["me"]
+    assert (nodes["press-2"]["up"], nodes["press-2"]["reputation"]) == (True, 42.0)
+    assert not nodes["press-3"]["up"]
+    assert answer["digest"] == face.sources.topology.digest().hex()
+
+
+async def test_modules_say_how_they_work(face):
+    async with face.client(face.token("v")) as client:
+        answer = (await client.get("/v1/modules/detection")).json()
+        assert (answer["status"], answer["settings"]) == ("running", {"penalty": 25})
+        assert problem_of(await client.get("/v1/modules/secrets"))["status"] == 422
+
+
+async def test_readiness_follows_the_node(face):
+    async with face.client() as client:
+        assert (await client.get("/readyz")).json() == {"state": "running", "round": 4, "rounds": 10}
+        face.feed.write(journal.Paused(at=1, round=4, cause="operator", reason="maintenance"))
+        problem = problem_of(await client.get("/readyz"))
+        assert problem["status"] == 503
+        assert "maintenance" in problem["detail"]
+        assert (await client.get("/healthz")).json() == {"status": "ok"}
+
+
+async def test_metrics_are_of_this_node_alone(face):
+    async with face.client(face.token("v")) as client:
+        await client.get("/v1/peers/press-9")
+        text = (await client.get("/metrics")).text
+    assert "grapevine_round 4.0" in text
+    assert 'grapevine_peer_averaged{peer="press-2"} 0.0' in text
+    assert 'grapevine_state{state="running"} 1.0' in text
+    assert 'grapevine_api_request_seconds_count{method="GET",route="/v1/peers/{name}",status="404"} 1.0' in text
+    assert "process_resident_memory_bytes" in text
+
+
+@pytest.mark.parametrize("path", [*SEEN, "/v1/events", "/metrics"])
+async def test_nothing_is_seen_without_a_token(face, path):
+    async with face.client() as client:
+        answer = await client.get(path)
+    assert problem_of(answer)["status"] == 401
+    assert answer.headers["www-authenticate"] == "Bearer"
+
+
+async def test_the_log_is_filtered(face):
+    def line(second, level, event):
+        return json.dumps(
+            {"timestamp": f"2026-01-01T00:00:{second:02}Z", "level": level, "event": event, "round": second}
+        )
+
+    old = [line(1, "info", "old one")]
+    new = [line(2, "debug", "quiet"), "torn", line(3, "warning", "Loud one"), line(4, "info", "last one")]
+    path = face.sources.log.path
+    path.with_name("log.jsonl.1").write_text("\n".join(old) + "\n")
+    path.write_text("\n".join(new) + "\n" + line(5, "error", "being written")[:20])
+    async with face.client(face.token("v")) as client:
+
+        async def events(query):
+            answer = (await client.get(f"/v1/logs?{query}")).json()
+            return [record["event"] for record in answer["records"]], answer["complete"]
+
+        assert await events("") == (["old one", "Loud one", "last one"], True)
+        assert await events("level=warning") == (["Loud one"], True)
+        assert await events("level=debug&search=QUIET") == (["quiet"], True)
+        assert await events("search=one&limit=2") == (["Loud one", "last one"], False)
+        assert await events("since=2026-01-01T00:00:03Z") == (["Loud one", "last one"], True)
+        assert problem_of(await client.get("/v1/logs?level=loud"))["status"] == 422

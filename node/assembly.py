@@ -8,6 +8,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
@@ -19,8 +20,10 @@ from consensus.messages import Vector
 from consensus.rules import Rule, lookup
 from crypto.identity import Identity, PeerId
 from node import journal
+from node.api.endpoint import Endpoint, listen
 from node.cell_transport import BEACON_HASTE, CellTransport, company
 from node.compute import Compute, ThreadCompute
+from node.controls import Controls
 from node.errors import RunError, StateError
 from node.feed import Feed
 from node.guard import Guard, pack_base, unpack_base
@@ -69,6 +72,8 @@ class NodeSpec:
     """As `node.rows.public_rows`; read only where noise hides rows."""
     lying: Lying | None = None
     """For a node that the topology gives an adversary: what stands between it and its peers."""
+    api: Endpoint | None = None
+    """Where its API listens; None: it has none."""
 
 
 def roster_of(spec: NodeSpec) -> Roster:
@@ -203,6 +208,7 @@ async def _run(
     learner = make_learner(spec, privacy.strategy)
     initial = learner.vector()
     first_round, base = resume(learner, spec, checkpoint)
+    answer = _face_of(spec)
     swarm = spec.topology.digest()
     roster = roster_of(spec)
     guard = guard_of(spec, identity, learner, initial, base, privacy)
@@ -272,10 +278,29 @@ async def _run(
                 cells=cells,
                 lookout=liar or lookout,
             )
-            reason = await _run_until(runtime, first_round, stop)
+            async with answer(feed, runtime.controls):
+                reason = await _run_until(runtime, first_round, stop)
         times = os.times()  # of a worker process too, which has ended by now
         cpu_s = times.user + times.system + times.children_user + times.children_system
         feed.write(journal.Stopped(at=time.time(), reason=reason, cpu_s=cpu_s))
+
+
+def _face_of(spec: NodeSpec) -> Callable[[Feed, Controls], AbstractAsyncContextManager[None]]:
+    """What answers for `spec`, where it has an API, which listens from now on."""
+    if spec.api is None:
+        return lambda _feed, _controls: nullcontext()
+    from node.api.face import answering  # noqa: PLC0415 - a node without an API does not wait a second for FastAPI
+
+    return partial(
+        answering,
+        endpoint=spec.api,
+        listener=listen(spec.api),
+        topology=spec.topology,
+        name=spec.name,
+        state=spec.state,
+        path=spec.journal,
+        wall_clock=time.time,
+    )
 
 
 @asynccontextmanager

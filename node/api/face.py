@@ -11,7 +11,7 @@ import structlog
 
 from node import journal
 from node.api.app import create_app
-from node.api.endpoint import Endpoint, listen
+from node.api.endpoint import Endpoint
 from node.api.gate import LOOPBACK_HOSTS
 from node.api.logs import LogFile
 from node.api.server import serving
@@ -26,19 +26,19 @@ from overlay.topology import Topology
 
 @asynccontextmanager
 async def answering(
-    endpoint: Endpoint,
+    feed: Feed,
+    controls: Controls,
     *,
+    endpoint: Endpoint,
+    listener: socket.socket,
     topology: Topology,
     name: str,
     state: StateFolder,
     path: Path,
-    feed: Feed,
-    controls: Controls,
     wall_clock: Callable[[], float],
 ) -> AsyncIterator[None]:
-    """Serve the API of node `name` at `endpoint` while the body runs. `path` is its journal."""
-    listener = listen(endpoint)
-    port = _port_of(listener)
+    """Serve the API of node `name` while the body runs. `listener` listens at `endpoint`; `path` is the journal."""
+    url = endpoint.url(listener.getsockname()[1])
     sources = Sources(
         topology=topology,
         name=name,
@@ -49,10 +49,9 @@ async def answering(
         tokens=TokenFile(state.path / "tokens.json"),
         log=LogFile(state.path / "log.jsonl"),
         wall_clock=wall_clock,
-        hosts=None if endpoint.secure else LOOPBACK_HOSTS | {endpoint.url(port).split("//")[1].rpartition(":")[0]},
+        hosts=None if endpoint.secure else LOOPBACK_HOSTS | {url.split("//")[1].rpartition(":")[0]},
     )
     async with serving(create_app(sources), listener, endpoint):
-        url = endpoint.url(port)
         feed.write(
             journal.ModuleChanged(
                 at=wall_clock(), module="api", status="running", settings={"url": url, "tls": endpoint.secure}
@@ -69,8 +68,3 @@ def caught_up(path: Path, feed: Feed) -> View:
         view.see(event, follower.id)
     feed.attach(view.see)
     return view
-
-
-def _port_of(listener: socket.socket) -> int:
-    port: int = listener.getsockname()[1]
-    return port

@@ -92,6 +92,8 @@ class Member:
     runtime: Runtime | None = None
     paused: str | None = None
     """As the last checkpoint has it."""
+    ended: bool = False
+    """By itself, not by a kill."""
 
     @property
     def rounds(self) -> dict[int, journal.RoundClosed]:
@@ -184,6 +186,7 @@ class Swarm:
                     paused=member.paused,
                 )
                 await member.runtime.run(member.checkpoint)
+                member.ended = True
 
     @staticmethod
     def _save(member: Member, done: int) -> None:

@@ -7,7 +7,7 @@ import random
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Protocol
@@ -32,12 +32,17 @@ from node.learning.contribution import Plain, Strategy
 from node.learning.data import Dataset
 from node.learning.learner import Learner
 from node.lookout import lookout_of
-from node.privacy import Privacy, open_privacy
+from node.privacy import Privacy, privacy_of
 from node.private_player import Privately
 from node.roster import Roster, Terms
 from node.runtime import Learner as RoundLearner
 from node.runtime import Runtime
 from node.state import Checkpoint, StateFolder
+from node.store.champions import Champions
+from node.store.projector import keeping_up
+from node.store.retention import Keep
+from node.store.store import Store, open_store
+from node.store.tail import Tail
 from node.watch import Watching
 from overlay.discovery import AddressBook
 from overlay.libp2p_transport import TransportLimits, open_libp2p_transport
@@ -72,6 +77,9 @@ class NodeSpec:
     """As `node.rows.public_rows`; read only where noise hides rows."""
     lying: Lying | None = None
     """For a node that the topology gives an adversary: what stands between it and its peers."""
+    store: str | None = None
+    """URL of a PostgreSQL database of this node's own; None: a file in the state folder."""
+    keep: Keep = field(default_factory=Keep)
     api: Endpoint | None = None
     """Where its API listens; None: it has none."""
 
@@ -194,8 +202,13 @@ async def run_node(spec: NodeSpec, identity: Identity, *, stop: Callable[[], Awa
             f"Put this key's PeerId at {spec.name} in the topology file of every device, or use the right --state.",
         )
     checkpoint = spec.state.load_checkpoint()
-    with open_privacy(spec.topology, spec.state, spec.rows, checkpoint) as privacy:
-        await _run(spec, identity, privacy, checkpoint, stop)
+    swarm = spec.topology.digest() if checkpoint is None else checkpoint.swarm
+    with (
+        open_store(spec.store, spec.state.path) as store,
+        store.claimed(identity.peer_id, swarm, spec.journal, resumed=checkpoint is not None) as tail,
+    ):
+        privacy = privacy_of(spec.topology, store.database, spec.rows, checkpoint)
+        await _run(spec, identity, privacy, checkpoint, stop, store, tail)
 
 
 async def _run(
@@ -204,6 +217,8 @@ async def _run(
     privacy: Privacy,
     checkpoint: Checkpoint | None,
     stop: Callable[[], Awaitable[str]],
+    store: Store,
+    tail: Tail,
 ) -> None:
     learner = make_learner(spec, privacy.strategy)
     initial = learner.vector()
@@ -219,7 +234,16 @@ async def _run(
     drawn = guard is not None and spec.topology.plan.drawn
     with journal.Journal.open(spec.journal) as book:
         feed = Feed(book)
+        champions = Champions(store.models, learner, feed.write, time.time)
         async with (
+            keeping_up(
+                tail,
+                store.database,
+                keep=spec.keep,
+                compute=ThreadCompute(),  # of its own: a batch need not wait for a training
+                record=feed.write,
+                wall_clock=time.time,
+            ),
             _workers(spec.topology) as (machines, jobs),
             _listening(
                 open_libp2p_transport(
@@ -256,6 +280,15 @@ async def _run(
                 )
             )
             cells = cells_of(spec, guard, transport, first_round) if guard is not None and drawn else None
+
+            def checkpoint_after(done: int) -> None:
+                parts = learner.snapshot() | privacy.pack()
+                parts |= {} if guard is None else pack_base(guard.base)
+                parts |= {} if lookout is None else lookout.pack()
+                spec.state.save_checkpoint(Checkpoint(swarm, done, parts))
+                champions.keep(done)
+
+            champions.keep(first_round)
             runtime = Runtime(
                 roster,
                 terms_of(spec.topology),
@@ -263,16 +296,7 @@ async def _run(
                 cells or transport,
                 compute=ThreadCompute(),
                 record=feed.write,
-                checkpoint=lambda done: spec.state.save_checkpoint(
-                    Checkpoint(
-                        swarm,
-                        done,
-                        learner.snapshot()
-                        | ({} if guard is None else pack_base(guard.base))
-                        | ({} if lookout is None else lookout.pack())
-                        | privacy.pack(),
-                    )
-                ),
+                checkpoint=checkpoint_after,
                 wall_clock=time.time,
                 private=None if guard is None else Privately(guard, machines, jobs),
                 cells=cells,

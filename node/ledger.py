@@ -1,33 +1,31 @@
-"""The privacy ledger: what a node has ever let out, on its disk before it is let out.
+"""The privacy ledger: what a node has ever let out, in its store before it is let out.
 
-DIR/ledger   one line an entry, appended and never rewritten: JSON, a tab, SHA-256 over the line before's hash and the
-             JSON, a newline
+One row an entry, inserted and never changed: the entry as JSON, and SHA-256 over the row before's hash and that JSON.
 
-`charge` returns after fsync, and only then may anything leave the node. So a crash at any instant leaves an ε on the
-disk that is never less than what left: the entry is there although nothing left yet, or nothing left. A tail without
-its newline belongs to a `charge` that never returned, and is cut off. Nothing is ever paid back: that a round came to
-nothing here does not prove that nobody opened it.
+`charge` returns once its row is on the disk, and only then may anything leave the node. So a crash at any instant
+leaves an ε that is never less than what left: the entry is there although nothing left yet, or nothing left. Nothing is
+ever paid back: that a round came to nothing here does not prove that nobody opened it.
 
-The chain shows damage and edits by accident or by hand. Who owns the disk can put an older, whole ledger in its place:
-`Head`, kept somewhere else (the checkpoint, the audit log), makes that show too.
+The chain shows damage and edits by accident or by hand. Who owns the disk can put an older, whole store in its place:
+`Head`, kept somewhere else (the checkpoint, which for that reason is a file of its own), makes that show too.
 """
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from sqlalchemy import func, select, text
 
 from crypto.accountant import AccountingError, Release, epsilon
 from node.errors import StateError, UserError
+from node.store.database import Database, StoreFailed
+from node.store.tables import LEDGER
 
-MAX_LEDGER_BYTES = 1 << 30
+MAX_ENTRY_BYTES = 4096
 _GENESIS = hashlib.sha256(b"grapevine-ledger-1").digest()
 
 Level = Literal["record", "update"]
@@ -86,38 +84,27 @@ class Head:
 
 
 class Ledger:
-    """One writer: the node. `open` it, `charge` before each release, `close` it."""
+    """One writer: the node that has claimed the store. `open` it, and `charge` before each release."""
 
-    def __init__(self, descriptor: int, path: Path, budget: Budget, head: Head, total: _Total) -> None:
+    def __init__(self, database: Database, budget: Budget, head: Head, total: _Total) -> None:
         """Use `open`."""
-        self._descriptor = descriptor
-        self._path = path
+        self._database = database
         self._budget = budget
         self._head = head
         self._total = total
         self._failed = False
 
     @classmethod
-    def open(cls, path: Path, budget: Budget, *, at_least: Head | None = None, level: Level | None = None) -> Self:
-        """Open or create `path`, and hold it against every other process until `close`.
+    def open(
+        cls, database: Database, budget: Budget, *, at_least: Head | None = None, level: Level | None = None
+    ) -> Self:
+        """The ledger in `database`.
 
-        Raises StateError where it is in use, damaged, or shorter or other than `at_least`; with `level`, also where it
-        holds releases of the other one: ε for records and ε for updates cannot be added up.
+        Raises StateError where it is damaged, or shorter or other than `at_least`, or where the server is told not to
+        wait for its disk; with `level`, also where it holds releases of the other one: ε for records and ε for updates
+        cannot be added up.
         """
-        new = not path.exists()
-        try:
-            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
-        except OSError as error:
-            raise StateError(f"{path} cannot be opened: {error}", "Run as the user who made it.") from error
-        try:
-            _lock(descriptor, path)
-            if new:
-                _sync_folder(path.parent)
-            head, total = _read(descriptor, path, at_least, level)
-        except BaseException:
-            os.close(descriptor)
-            raise
-        return cls(descriptor, path, budget, head, total)
+        return cls(database, budget, *_read(database, at_least, level))
 
     @property
     def head(self) -> Head:
@@ -143,7 +130,9 @@ class Ledger:
         Raises BudgetSpent, and writes nothing, where it would exceed the budget; LedgerFailed where the disk fails.
         """
         if self._failed:
-            raise LedgerFailed(f"{self._path} failed before", "Start the node again once the disk is well.")
+            raise LedgerFailed(
+                f"the ledger in {self._database.place} failed before", "Start the node again once the disk is well."
+            )
         after = self._with(release)
         if after > self._budget.epsilon:
             raise BudgetSpent(
@@ -162,9 +151,9 @@ class Ledger:
             steps=release.steps,
             failure=release.failure,
         )
-        body = entry.model_dump_json().encode()
+        body = entry.model_dump_json()
         digest = _chained(self._head.digest, body)
-        self._append(body + b"\t" + digest.hex().encode() + b"\n")
+        self._append(entry.sequence, body, digest)
         self._head = Head(self._head.entries + 1, digest)
         self._total.add(release)
         return entry
@@ -177,30 +166,19 @@ class Ledger:
 
         return charge
 
-    def close(self) -> None:
-        """Let go of the file; every entry is on the disk already."""
-        os.close(self._descriptor)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
     def _with(self, release: Release) -> float:
         return epsilon([*self._total.releases(), release], self._budget.delta)
 
-    def _append(self, line: bytes) -> None:
-        # After a failed fsync the kernel may drop the pages and call the next one a success: no second try.
+    def _append(self, sequence: int, body: str, digest: bytes) -> None:
+        # Of a commit that failed nobody knows whether it is there: no second try.
         self._failed = True
         try:
-            left = memoryview(line)
-            while left:
-                left = left[os.write(self._descriptor, left) :]
-            os.fsync(self._descriptor)
-        except OSError as error:
+            with self._database.lasting() as connection:
+                # Another writer, if ever there is one, has the same number: the second is refused.
+                connection.execute(LEDGER.insert().values(sequence=sequence, body=body, digest=digest))
+        except StoreFailed as error:
             raise LedgerFailed(
-                f"{self._path} did not take an entry: {error}", "Start the node again once the disk is well."
+                f"the ledger took no entry: {error.problem}", "Start the node again once its store is well."
             ) from error
         self._failed = False
 
@@ -220,73 +198,67 @@ class _Total:
         return [Release(z, q, steps, min(failure, 1 - 2**-53)) for (z, q), (steps, failure) in self._steps.items()]
 
 
-def _chained(before: bytes, body: bytes) -> bytes:
-    return hashlib.sha256(before + body).digest()
+def _chained(before: bytes, body: str) -> bytes:
+    return hashlib.sha256(before + body.encode()).digest()
 
 
-def _lock(descriptor: int, path: Path) -> None:
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        raise StateError(f"{path} is in use by another process", "Stop that node first.") from None
-
-
-def _sync_folder(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _read(descriptor: int, path: Path, at_least: Head | None, level: Level | None) -> tuple[Head, _Total]:
-    size = os.fstat(descriptor).st_size
-    if size > MAX_LEDGER_BYTES:
-        raise _damaged(path, f"it has {size} bytes, and {MAX_LEDGER_BYTES} are the most")
-    data = b""
-    while part := os.pread(descriptor, size - len(data), len(data)):
-        data += part
-    whole = data.rfind(b"\n") + 1
+def _read(database: Database, at_least: Head | None, level: Level | None) -> tuple[Head, _Total]:
+    place = database.place
     digest, total, count = _GENESIS, _Total(), 0
     reached = at_least is None or at_least == Head(0, _GENESIS)
-    for line in data[:whole].split(b"\n")[:-1]:
-        digest = _check(line, digest, count, path, total, level)
-        count += 1
-        reached = reached or at_least == Head(count, digest)
+    # Whatever somebody wrote there, no more than an entry of it is read at a time.
+    body = func.substr(LEDGER.c.body, 1, MAX_ENTRY_BYTES + 1).label("body")
+    hashed = func.substr(LEDGER.c.digest, 1, 33).label("hashed")
+    entries = select(LEDGER.c.sequence, body, hashed).order_by(LEDGER.c.sequence)
+    with database.reading() as connection:
+        if not database.is_file and connection.scalar(text("SHOW fsync")) != "on":
+            raise StateError(
+                f"{place} runs with fsync = off: an entry of the ledger could be lost after its release left",
+                "Turn fsync on there, or leave --store out.",
+            )
+        for row in connection.execution_options(yield_per=1000).execute(entries):
+            digest = _check(row.body, bytes(row.hashed), digest, (row.sequence, count), place, total, level)
+            count += 1
+            reached = reached or at_least == Head(count, digest)
     if not reached:
         raise StateError(
-            f"{path} is not the ledger that this node kept: entry {at_least.entries if at_least else 0} is missing "
-            f"or another one",
-            "Put the newest ledger back. Without it, what was let out is unknown and the data must not be used again.",
+            f"{place} does not hold the ledger that this node kept: entry {at_least.entries if at_least else 0} is "
+            f"missing or another one",
+            "Put the newest store back. Without it, what was let out is unknown and the data must not be used again.",
         )
-    if whole < len(data):
-        os.ftruncate(descriptor, whole)
-        os.fsync(descriptor)
     return Head(count, digest), total
 
 
-def _check(line: bytes, before: bytes, count: int, path: Path, total: _Total, level: Level | None) -> bytes:
-    body, _, written = line.rpartition(b"\t")
+def _check(
+    body: str,
+    written: bytes,
+    before: bytes,
+    number: tuple[int, int],
+    place: str,
+    total: _Total,
+    level: Level | None,
+) -> bytes:
+    sequence, count = number
     digest = _chained(before, body)
-    if written != digest.hex().encode():
-        raise _damaged(path, f"line {count + 1} does not follow from the lines before it")
+    if written != digest:
+        raise _damaged(place, f"entry {count + 1} does not follow from the entries before it")
     try:
         entry = Entry.model_validate_json(body)
         total.add(entry.release())
     except (ValidationError, AccountingError) as error:
-        raise _damaged(path, f"line {count + 1} is no entry: {error}") from error
-    if entry.sequence != count:
-        raise _damaged(path, f"line {count + 1} has sequence {entry.sequence}")
+        raise _damaged(place, f"entry {count + 1} is none: {error}") from error
+    if not entry.sequence == sequence == count:
+        raise _damaged(place, f"entry {count + 1} has sequence {entry.sequence}")
     if level not in (None, entry.level):
         raise StateError(
-            f"{path} holds releases with dp = {entry.level!r}, and this run has dp = {level!r}: their ε do not add up",
+            f"{place} holds releases with dp = {entry.level!r}, and this run has dp = {level!r}: their ε do not add up",
             f"Go on with dp = {entry.level!r}; or use data that nothing was let out of, in a new state folder.",
         )
     return digest
 
 
-def _damaged(path: Path, why: str) -> StateError:
+def _damaged(place: str, why: str) -> StateError:
     return StateError(
-        f"{path} is damaged: {why}",
+        f"the ledger in {place} is damaged: {why}",
         "Restore it from a copy. Without it, what was let out is unknown and the data must not be used again.",
     )

@@ -1,10 +1,10 @@
-"""A node's differential privacy over a run: the budget of the topology file as noise, and the ledger on its disk.
+"""A node's differential privacy over a run: the budget of the topology file as noise, and the ledger in its store.
 
 Opened before the learner is made, and kept until the node ends. What is done at which time:
 
     load of the file    overlay/topology_noise.py     epsilon and delta over all releases have a noise
-    start               open_privacy                  the ledger, held against every other process, is no older than the
-                                                      checkpoint; the noise fits the model and the cells
+    start               privacy_of                    the ledger is no older than the checkpoint; the noise fits the
+                                                      model and the cells
     each training       Contribution.train            the release is charged on the disk, then made
     each checkpoint     Privacy.pack                  says how far the ledger is
 """
@@ -12,8 +12,7 @@ Opened before the learner is made, and kept until the node ends. What is done at
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -36,11 +35,11 @@ from node.learning.dp_contribution import SharedStep, SharedUpdate
 from node.learning.dp_plan import Cell, RecordPlan, UpdatePlan
 from node.learning.dp_trainer import PrivateTrainer
 from node.ledger import Budget, Charge, Head, Ledger, Level
-from node.state import Checkpoint, StateFolder
+from node.state import Checkpoint
+from node.store.database import Database
 from overlay.topology import Topology
 from overlay.topology_noise import releases
 
-LEDGER = "ledger"
 _ENTRIES, _DIGEST = "ledger_entries", "ledger_digest"
 
 
@@ -148,18 +147,17 @@ class Claimed:
         )
 
 
-@contextmanager
-def open_privacy(topology: Topology, state: StateFolder, rows: int, checkpoint: Checkpoint | None) -> Iterator[Privacy]:
-    """Differential privacy as `topology` asks for it, the ledger in `state`; `rows` is that of `public_rows`.
+def privacy_of(topology: Topology, database: Database, rows: int, checkpoint: Checkpoint | None) -> Privacy:
+    """Differential privacy as `topology` asks for it, the ledger in `database`, which this process has claimed; `rows`
+    is that of `public_rows`.
 
-    Raises StateError for a ledger that is in use, damaged, older than `checkpoint` or of the other level.
+    Raises StateError for a ledger that is damaged, older than `checkpoint` or of the other level.
     """
     if topology.privacy.dp == "off":
-        yield Unclaimed(topology)
-        return
+        return Unclaimed(topology)
     budget, at_least = budget_of(topology), None if checkpoint is None else _unpack(checkpoint.learner)
-    with Ledger.open(state.path / LEDGER, budget, at_least=at_least, level=level_of(topology)) as ledger:
-        yield Claimed(topology, plan_of(topology, rows), ledger)
+    ledger = Ledger.open(database, budget, at_least=at_least, level=level_of(topology))
+    return Claimed(topology, plan_of(topology, rows), ledger)
 
 
 def plan_of(topology: Topology, rows: int) -> RecordPlan | UpdatePlan:

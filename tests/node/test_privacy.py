@@ -3,6 +3,7 @@
 import json
 import math
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from sqlalchemy import select
 
 from consensus.shamir_sharing import ShamirSharing
 from crypto.accountant import Release
@@ -21,9 +23,11 @@ from node.learning.dataset import Shard
 from node.learning.dp_plan import Cell
 from node.learning.learner import Learner
 from node.ledger import Ledger
-from node.privacy import LEDGER, budget_of, level_of, open_privacy, plan_of
+from node.privacy import budget_of, level_of, plan_of, privacy_of
 from node.rows import public_rows
 from node.state import Checkpoint, StateFolder
+from node.store.store import open_store
+from node.store.tables import LEDGER
 from overlay.topology import TopologyError, parse_topology
 from tests.node.learning.test_dp_gradients import dataset
 from tests.node.swarm import complete, open_swarm, ring
@@ -72,8 +76,8 @@ def topology(dp="record", noise="distributed", rounds=6, epsilon=4.0, sharing="s
 
 
 def opened(stack, file, folder, checkpoint=None):
-    folder.mkdir(exist_ok=True)
-    return stack.enter_context(open_privacy(file, StateFolder(folder), public_rows(file), checkpoint))
+    store = stack.enter_context(open_store(None, folder))
+    return privacy_of(file, store.database, public_rows(file), checkpoint)
 
 
 def learner(file, strategy, seed):
@@ -83,7 +87,8 @@ def learner(file, strategy, seed):
 
 
 def entries(folder):
-    return [json.loads(line.split(b"\t")[0]) for line in (folder / LEDGER).read_bytes().splitlines()]
+    with open_store(None, folder) as store, store.database.reading() as connection:
+        return [json.loads(body) for body in connection.scalars(select(LEDGER.c.body).order_by(LEDGER.c.sequence))]
 
 
 def delta_of_gaussians(multipliers, epsilon):
@@ -147,7 +152,7 @@ def test_without_noise_there_is_neither_ledger_nor_claim(tmp_path):
         private = opened(stack, parse_topology(text.format(**values), "cell.toml"), tmp_path)
         assert private.strategy is Plain
         assert (private.momentum, private.pack()) == (0.0, {})
-    assert not (tmp_path / LEDGER).exists()
+    assert entries(tmp_path) == []
 
 
 def test_the_cells_sum_holds_enough_noise_and_is_written_as_the_noise_says(tmp_path):
@@ -202,20 +207,18 @@ def test_a_ledger_older_than_the_checkpoint_is_refused(tmp_path):
         private = opened(stack, file, tmp_path)
         one = learner(file, private.strategy, 1)
         one.train(0)
-        older = (tmp_path / LEDGER).read_bytes()
+        shutil.copytree(tmp_path, tmp_path / "older")
         one.train(1)
         checkpoint = Checkpoint(file.digest(), 2, one.snapshot() | private.pack())
     StateFolder(tmp_path).save_checkpoint(checkpoint)
     read = StateFolder(tmp_path).load_checkpoint()
     with ExitStack() as stack:
         opened(stack, file, tmp_path, read)
-    (tmp_path / LEDGER).write_bytes(older)
     with ExitStack() as stack, pytest.raises(StateError, match="entry 2 is missing") as caught:
-        opened(stack, file, tmp_path, read)
-    assert "newest ledger" in caught.value.remedy
-    (tmp_path / LEDGER).unlink()
+        opened(stack, file, tmp_path / "older", read)
+    assert "newest store" in caught.value.remedy
     with ExitStack() as stack, pytest.raises(StateError, match="missing"):
-        opened(stack, file, tmp_path, read)
+        opened(stack, file, tmp_path / "none", read)
 
 
 @pytest.mark.parametrize("values", [{"ledger_entries": 1}, {"ledger_entries": "1", "ledger_digest": b"x"}])
@@ -224,12 +227,10 @@ def test_a_damaged_head_is_refused(tmp_path, values):
         opened(stack, topology(), tmp_path, Checkpoint(bytes(32), 1, values))
 
 
-def test_two_nodes_on_one_ledger_and_other_kinds_of_noise_are_refused(tmp_path):
+def test_other_kinds_of_noise_are_refused(tmp_path):
     with ExitStack() as stack:
         private = opened(stack, topology(), tmp_path)
         learner(topology(), private.strategy, 1).train(0)
-        with pytest.raises(StateError, match="in use"):
-            opened(stack, topology(), tmp_path)
     with ExitStack() as stack, pytest.raises(StateError, match="do not add up"):
         opened(stack, topology(dp="update", more=""), tmp_path)
 
@@ -239,9 +240,9 @@ def test_two_nodes_on_one_ledger_and_other_kinds_of_noise_are_refused(tmp_path):
 
 def almost_spent(file, folder, rounds):
     """A ledger of an earlier run, after which `rounds` rounds are left."""
-    folder.mkdir()
     plan = plan_of(file, 40)
-    with Ledger.open(folder / LEDGER, budget_of(file)) as ledger:
+    with open_store(None, folder) as store:
+        ledger = Ledger.open(store.database, budget_of(file))
         for _ in range(file.rounds.count - rounds):
             release = plan.release()
             ledger.charge(0, release, level=level_of(file), noise=file.privacy.noise)
@@ -320,13 +321,15 @@ async def test_in_the_open_a_spent_node_sends_only_what_was_let_out_before(tmp_p
 CHILD = """
 import os, sys
 from pathlib import Path
-from node.privacy import open_privacy
+from node.privacy import privacy_of
 from node.state import Checkpoint, StateFolder
+from node.store.store import open_store
 from tests.node.test_privacy import learner, topology
 file = topology(noise="local", sharing="none", rounds=100_000)
 folder = StateFolder(Path(sys.argv[1]))
 checkpoint = folder.load_checkpoint()
-with folder.locked(), open_privacy(file, folder, 40, checkpoint) as private:
+with folder.locked(), open_store(None, folder.path) as store:
+    private = privacy_of(file, store.database, 40, checkpoint)
     one = learner(file, private.strategy, 1)
     number = 0
     if checkpoint is not None:

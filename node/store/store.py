@@ -1,0 +1,165 @@
+"""The store of one node. Reading it needs nothing; whoever writes the node's own rows has claimed it first.
+
+Open it with `open_store`. Every method may be called from any thread, one at a time or several; all of them block, and
+raise StoreFailed where the database fails.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Select, Table, select, text
+
+from node.errors import StateError
+from node.store.database import Database, StoreFailed, open_database
+from node.store.meta import life_of, read_meta, write_meta
+from node.store.migration import migrate
+from node.store.models import Models
+from node.store.tables import EVIDENCE, OPERATIONS, PEERS, REPUTATION, ROUNDS, VERDICTS
+from node.store.tail import Tail
+from node.store.tokens import Tokens
+
+Row = dict[str, Any]
+"""Column → value, as in `node.store.tables`."""
+MOST_ROWS = 10_000
+"""That one read gives."""
+_CLAIM = "SELECT pg_try_advisory_lock(0x67726170, hashtext(current_schema()))"
+
+
+@contextmanager
+def open_store(url: str | None, folder: Path) -> Iterator[Store]:
+    """The store at `url`, or `store.db` in the state folder `folder`; made, or brought to this release's schema.
+
+    Raises StateError where it cannot be reached, is damaged, of something else, or of a newer release.
+    """
+    database = open_database(url, folder)
+    try:
+        migrate(database)
+        yield Store(database)
+    finally:
+        database.close()
+
+
+class Store:
+    """Reads, and what the node writes into it."""
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+        self.models = Models(database)
+        self.tokens = Tokens(database)
+
+    # --- whose it is ----------------------------------------------------------------------------------------------
+
+    @contextmanager
+    def claimed(self, node: str, swarm: bytes, journal: Path, *, resumed: bool) -> Iterator[Tail]:
+        """Hold the store for the node with PeerId `node` in the swarm with digest `swarm`, against every other process;
+        what is given is the end of its `journal` that is not here yet.
+
+        `resumed` is false where the node begins anew from round 0. Raises StateError for the store of another node, of
+        another swarm in the middle of a run, and for one that is in use.
+        """
+        with self._alone():
+            with self.database.reading() as connection:
+                known = read_meta(connection)
+            self._recognise(known, node, swarm, resumed)
+            tail = Tail(self.database, journal)
+            if not resumed:
+                tail.catch_up()  # what is left of the life before is of that life
+            with self.database.lasting() as connection:
+                known = read_meta(connection)
+                life = int(known.get("life", 0)) + (not resumed or "life" not in known)
+                write_meta(connection, known, node=node, swarm=swarm.hex(), life=str(life))
+            yield tail
+            with contextlib.suppress(StoreFailed):  # what is missing comes with the next start
+                tail.catch_up()
+
+    def _recognise(self, known: dict[str, str], node: str, swarm: bytes, resumed: bool) -> None:
+        if known.get("node", node) != node:
+            raise StateError(
+                f"{self.database.place} is the store of {known['node']}, and this node is {node}",
+                "Give every node a store of its own, or put this node's own back.",
+            )
+        if resumed and known.get("swarm", swarm.hex()) != swarm.hex():
+            raise StateError(
+                f"{self.database.place} belongs to another topology (or to this one before it was edited)",
+                "Put back the store that lay beside this checkpoint, or start from the topology file of both.",
+            )
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        database = self.database
+        busy = StateError(f"{database.place} is in use by another process", "Stop that node first.")
+        with contextlib.ExitStack() as stack:
+            if database.is_file:
+                # Beside the database: to close it would take SQLite's own locks from this process.
+                file = stack.enter_context(Path(database.place).with_suffix(".lock").open("ab"))
+                try:
+                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    raise busy from None
+            else:
+                with database.failing():
+                    session = stack.enter_context(database.engine.connect())
+                    session = session.execution_options(isolation_level="AUTOCOMMIT")
+                    if not session.scalar(text(_CLAIM)):
+                        raise busy
+                    # The lock ends with its connection, which must not go back to the pool with it.
+                    stack.callback(session.detach)
+            yield
+
+    # --- reads ----------------------------------------------------------------------------------------------------
+
+    def rounds(self, since: int = 0, limit: int = 1000) -> list[Row]:
+        """The rounds of this life from number `since` on, oldest first."""
+        with self.database.reading() as connection:
+            life = life_of(connection)
+            return _rows(
+                connection,
+                select(ROUNDS)
+                .where(ROUNDS.c.life == life, ROUNDS.c.round >= since)
+                .order_by(ROUNDS.c.round, ROUNDS.c.id)
+                .limit(_bounded(limit)),
+            )
+
+    def evidence(self, peer: str | None = None, limit: int = 1000) -> list[Row]:
+        """What is held against `peer` (or anybody), newest first."""
+        return self._newest(EVIDENCE, peer, limit)
+
+    def reputation(self, peer: str | None = None, limit: int = 1000) -> list[Row]:
+        """The changes of a peer's reputation, newest first."""
+        return self._newest(REPUTATION, peer, limit)
+
+    def verdicts(self, peer: str | None = None, limit: int = 1000) -> list[Row]:
+        """The changes of a peer's verdict, quarantines among them, newest first."""
+        return self._newest(VERDICTS, peer, limit)
+
+    def operations(self, limit: int = 1000) -> list[Row]:
+        """What operators did, newest first."""
+        return self._newest(OPERATIONS, None, limit)
+
+    def peers(self) -> list[Row]:
+        """Every peer that was ever on the node's list, by name."""
+        with self.database.reading() as connection:
+            return _rows(connection, select(PEERS).order_by(PEERS.c.name))
+
+    def versions(self) -> list[Row]:
+        """As `Models.versions`."""
+        return self.models.versions()
+
+    def _newest(self, table: Table, peer: str | None, limit: int) -> list[Row]:
+        chosen = select(table).order_by(table.c.id.desc()).limit(_bounded(limit))
+        with self.database.reading() as connection:
+            return _rows(connection, chosen if peer is None else chosen.where(table.c.peer == peer))
+
+
+def _bounded(limit: int) -> int:
+    return max(0, min(limit, MOST_ROWS))
+
+
+def _rows(connection: Connection, chosen: Select[Any]) -> list[Row]:
+    return [dict(row) for row in connection.execute(chosen).mappings()]

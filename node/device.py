@@ -12,6 +12,7 @@ import torch
 import trio
 
 from crypto.identity import PeerId, parse_peer_id
+from node.api.endpoint import Endpoint
 from node.assembly import NodeSpec, run_node
 from node.errors import RunError, plain_user_errors
 from node.lab.lying import lying, rows_of
@@ -21,7 +22,15 @@ from overlay.discovery import StaticBook
 from overlay.topology import Topology
 
 
-def run_device(topology: Topology, name: str, state: StateFolder, file: Path, *, allow_adversary: bool = False) -> None:
+def run_device(
+    topology: Topology,
+    name: str,
+    state: StateFolder,
+    file: Path,
+    *,
+    allow_adversary: bool = False,
+    api: Endpoint | None = None,
+) -> None:
     """Run node `name` until SIGTERM or SIGINT. `file` is named in errors. Raises UserError."""
     refuse_adversary(topology, name, file, allowed=allow_adversary)
     structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
@@ -41,6 +50,7 @@ def run_device(topology: Topology, name: str, state: StateFolder, file: Path, *,
             shard=rows_of(topology, name, own_rows(topology, name)),
             rows=public_rows(topology),
             lying=lying(topology, name),
+            api=api,
         )
 
         async def main() -> None:

@@ -37,6 +37,11 @@ class Endpoint:
         host = f"[{self.host}]" if ":" in self.host else self.host
         return f"{'https' if self.secure else 'http'}://{host}:{port}"
 
+    @property
+    def address(self) -> str:
+        """As `parse_endpoint` takes it."""
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
     def moved(self, by: int) -> Endpoint:
         """The same, `by` ports further on. Raises UserError where there is no such port."""
         if self.port and self.port + by > 65_535:

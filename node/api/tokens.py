@@ -84,6 +84,33 @@ class _File(BaseModel):
     tokens: tuple[Token, ...] = Field(default=(), max_length=MAX_TOKENS)
 
 
+def mint(
+    name: str,
+    role: Role,
+    scopes: Iterable[Scope],
+    *,
+    now: float,
+    expires_at: float | None,
+    randbytes: Callable[[int], bytes],
+) -> tuple[Token, str]:
+    """A new token, and its text to show once. Raises UserError where `name` is none."""
+    secret = urlsafe_b64encode(randbytes(SECRET_BYTES)).rstrip(b"=").decode()
+    try:
+        token = Token(
+            id=randbytes(8).hex(),
+            name=name,
+            role=role,
+            scopes=frozenset(scopes),
+            digest=hashlib.sha256(secret.encode()).hexdigest(),
+            made_at=now,
+            expires_at=expires_at,
+        )
+    except ValidationError as error:
+        problem = f"{error.errors()[0]['loc'][0]} of the token: {error.errors()[0]['msg']}"
+        raise UserError(problem, "A name has 1 to 64 letters, digits and . _ @ -, a letter or digit first.") from error
+    return token, f"gv_{token.id}_{secret}"
+
+
 class Denied(Exception):  # noqa: N818 - a refusal, nothing is broken
     """What was shown as a token opens nothing. Says why, and never what was shown."""
 
@@ -150,42 +177,16 @@ class TokenFile:
         except ValueError as error:
             raise StateError(f"{self._path} is damaged: {error}", _REMEDY) from error
 
-    def make(
-        self,
-        name: str,
-        role: Role,
-        scopes: Iterable[Scope],
-        *,
-        now: float,
-        expires_at: float | None,
-        randbytes: Callable[[int], bytes],
-    ) -> str:
-        """Add a token; the text to show once. Raises UserError where the name is taken or no name."""
-        secret = urlsafe_b64encode(randbytes(SECRET_BYTES)).rstrip(b"=").decode()
-        try:
-            token = Token(
-                id=randbytes(8).hex(),
-                name=name,
-                role=role,
-                scopes=frozenset(scopes),
-                digest=hashlib.sha256(secret.encode()).hexdigest(),
-                made_at=now,
-                expires_at=expires_at,
-            )
-        except ValidationError as error:
-            problem = f"{error.errors()[0]['loc'][0]} of the token: {error.errors()[0]['msg']}"
-            raise UserError(
-                problem, "A name has 1 to 64 letters, digits and . _ @ -, a letter or digit first."
-            ) from error
+    def add(self, token: Token) -> None:
+        """Take `token` from now on. Raises UserError where its name is taken."""
         with self._locked():
             tokens = self.tokens()
-            if any(other.name == name for other in tokens):
+            if any(other.name == token.name for other in tokens):
                 raise UserError(
-                    f"{self._path} has had a token named {name!r}",
+                    f"{self._path} has had a token named {token.name!r}",
                     "Take another name: the journal tells tokens by theirs, revoked and expired ones too.",
                 )
-            self._save((*_with_room(tokens, now), token))
-        return f"gv_{token.id}_{secret}"
+            self._save((*_with_room(tokens, token.made_at), token))
 
     def revoke(self, name: str, now: float) -> None:
         """From now on it opens nothing, in a running node too. Raises UserError where there is no such token."""

@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from node.api.endpoint import parse_endpoint
 from node.cli.report import publish
 from node.lab.progress import View
 from overlay.topology import load_topology
@@ -25,12 +26,17 @@ def up(
     seed: Annotated[int | None, typer.Option(min=0, max=2**63 - 1, help="Instead of the file's seed.")] = None,
     dataset: Annotated[str | None, typer.Option(help="Instead of the file's: digits, adult:DIR, csv:FILE …")] = None,
     out: Annotated[Path | None, typer.Option(help="New folder for the run. (default: runs/NAME-TIME)")] = None,
+    api: Annotated[
+        str | None,
+        typer.Option(help="HOST:PORT of loopback: node i answers at PORT + i, to the token in OUT/token."),
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print report.json on stdout; progress on stderr.")] = False,
 ) -> None:
     """Start every node of FILE as its own process, follow them, and leave a report.
 
     Exit 0: done. 1: a target of the file was missed, or a node ended early. 2: the input was wrong. 130: interrupted.
     """
+    endpoint = None if api is None else parse_endpoint(api)
     written = load_topology(file)
     topology = written.with_overrides(rounds=rounds, seed=seed, dataset=dataset)
     if topology.rounds.count < written.rounds.count and topology.targets != Targets():
@@ -41,7 +47,7 @@ def up(
     from node.lab.runner import run_lab  # noqa: PLC0415
 
     console = Console(stderr=as_json)
-    run = run_lab(topology, folder, View(console))
+    run = run_lab(topology, folder, View(console), endpoint)
     short = publish(folder, console, as_json=as_json)
     if run.note is not None:
         sys.stderr.write(f"grapevine: {run.note}\n")

@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from node.api.endpoint import parse_endpoint
 from node.state import StateFolder
 from node.status import draw_status, read_status
 from overlay.topology import load_topology
@@ -37,6 +38,11 @@ def start(
     name: Annotated[str, typer.Option(help="Which node of the file this device is.", show_default=False)],
     state: State = None,
     rounds: Annotated[int | None, typer.Option(min=1, max=1_000_000, help="Instead of the file's count.")] = None,
+    api: Annotated[
+        str | None, typer.Option(help="HOST:PORT of its API; tokens: `grapevine token make`.", show_default=False)
+    ] = None,
+    tls_cert: Annotated[Path | None, typer.Option(help="PEM chain, for an API beyond loopback.")] = None,
+    tls_key: Annotated[Path | None, typer.Option(help="Its private key, PEM.")] = None,
     allow_adversary: Annotated[
         bool, typer.Option("--allow-adversary", help="Start a node that the file makes an adversary.")
     ] = False,
@@ -46,10 +52,11 @@ def start(
     After the last round it stays and helps neighbours that are behind.
     """
     parsed = load_topology(topology).with_overrides(rounds=rounds)
+    endpoint = None if api is None else parse_endpoint(api, tls_cert, tls_key)
     parsed.index(name)  # a name that is not in the file is an error of its own
     from node.device import run_device  # noqa: PLC0415 - imports torch: the checks above should not wait for it
 
-    run_device(parsed, name, StateFolder(state or Path(name)), topology, allow_adversary=allow_adversary)
+    run_device(parsed, name, StateFolder(state or Path(name)), topology, allow_adversary=allow_adversary, api=endpoint)
 
 
 @app.command("status", epilog="Example: grapevine node status /var/lib/grapevine --json")

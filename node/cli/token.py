@@ -15,7 +15,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from node.api.tokens import ROLES, SCOPES, SCOPES_OF, Role, Scope, Token, TokenFile
+from node.api.tokens import ROLES, SCOPES, SCOPES_OF, Role, Scope, Token, TokenFile, mint
 from node.errors import UserError
 
 app = typer.Typer(help="Tokens for a node's API.", no_args_is_help=True)
@@ -43,14 +43,10 @@ def make(
     """
     chosen = _role(role)
     now = time.time()
-    text = TokenFile(state / "tokens.json").make(
-        name,
-        chosen,
-        _scopes(chosen, scope),
-        now=now,
-        expires_at=_expiry(expires, now),
-        randbytes=os.urandom,
+    token, text = mint(
+        name, chosen, _scopes(chosen, scope), now=now, expires_at=_expiry(expires, now), randbytes=os.urandom
     )
+    TokenFile(state / "tokens.json").add(token)
     sys.stderr.write(f"Made {name!r}, {chosen}. It is shown this once:\n")
     sys.stdout.write(f"{text}\n")
 

@@ -14,6 +14,7 @@ import torch
 import trio
 
 from crypto.identity import parse_peer_id
+from node.api.endpoint import parse_endpoint
 from node.assembly import NodeSpec, run_node
 from node.errors import UserError, plain_user_errors
 from node.lab.folder import RunFolder
@@ -23,6 +24,9 @@ from node.learning.data import load_saved
 from node.state import StateFolder
 from overlay.discovery import FolderBook
 from overlay.topology import parse_topology
+
+DRAIN_S = 2.0
+"""Less than the lab waits before it kills."""
 
 
 def run_child(order: NodeOrder) -> None:
@@ -49,6 +53,8 @@ def run_child(order: NodeOrder) -> None:
                 test=load_saved(folder.test),
                 rows=order.rows,
                 lying=lying(topology, order.name),
+                drain_s=min(DRAIN_S, topology.rounds.deadline_s),
+                api=parse_endpoint(order.api) if order.api else None,
             )
             with plain_user_errors():
                 trio.run(_run_until_told, spec, state)

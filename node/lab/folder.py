@@ -15,6 +15,7 @@ class RunFolder:
     DIR/NAME/journal.jsonl     the node's journal
     DIR/NAME/node.log          what its process printed
     DIR/NAME/state/            its key, lock and checkpoint
+    DIR/token                  with --api: opens every node's API, mode 0600
     DIR/lab/                   the lab's own: addresses, data shards, the global test set, baselines
     """
 
@@ -35,6 +36,11 @@ class RunFolder:
     def state(self, name: str) -> Path:
         """Its state folder."""
         return self.path / name / "state"
+
+    @property
+    def token(self) -> Path:
+        """What opens the nodes' APIs."""
+        return self.path / "token"
 
     @property
     def lab(self) -> Path:

@@ -11,6 +11,9 @@ from dataclasses import dataclass
 PRELOAD = ["node.lab.warm", "node.lab.child", "node.lab.baselines_child", "node.cli.main"]
 """Imported once in the fork server. The CLI too: multiprocessing imports the program's main script in every child."""
 
+API = "node.api.face"
+"""Imported there too where nodes have one: FastAPI costs most of a second."""
+
 FOREST = "detect.peers.forest"
 """Imported there too where nodes watch each other's vectors: scikit-learn costs a second."""
 
@@ -25,6 +28,8 @@ class NodeOrder:
     peers: tuple[tuple[str, str], ...]
     rows: int
     """As `node.rows.public_rows`."""
+    api: str = ""
+    """HOST:PORT of its API; empty: it has none."""
 
 
 @dataclass(frozen=True, slots=True)

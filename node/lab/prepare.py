@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+import time
 
 from crypto.identity import PeerId
+from node.api.tokens import SCOPES_OF, TokenFile, mint
 from node.errors import RunError
+from node.files import write_atomically
 from node.lab.folder import RunFolder
 from node.learning.data import save_dataset
 from node.rows import even_part, everybodys_rows
@@ -29,6 +32,14 @@ def make_folders(folder: RunFolder, topology: Topology) -> None:
 def make_keys(folder: RunFolder, topology: Topology) -> dict[str, PeerId]:
     """A key for every node; node name → PeerId."""
     return {node.name: StateFolder(folder.state(node.name)).create_identity().peer_id for node in topology.nodes}
+
+
+def make_token(folder: RunFolder, topology: Topology) -> None:
+    """One token of an admin for the APIs of all nodes, in the run's folder."""
+    token, text = mint("lab", "admin", SCOPES_OF["admin"], now=time.time(), expires_at=None, randbytes=os.urandom)
+    for node in topology.nodes:
+        TokenFile(folder.state(node.name) / "tokens.json").add(token)
+    write_atomically(folder.token, f"{text}\n".encode(), mode=0o600)
 
 
 def make_shards(folder: RunFolder, topology: Topology) -> int:

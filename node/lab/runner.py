@@ -22,10 +22,11 @@ import trio
 
 from crypto.identity import PeerId
 from node import journal
+from node.api.endpoint import Endpoint
 from node.errors import RunError, UserError, plain_user_errors
 from node.lab.folder import RunFolder
-from node.lab.launch import FOREST, PRELOAD, BaselineOrder, NodeOrder, be_node, measure_baselines
-from node.lab.prepare import make_folders, make_keys, make_shards, one_thread_each
+from node.lab.launch import API, FOREST, PRELOAD, BaselineOrder, NodeOrder, be_node, measure_baselines
+from node.lab.prepare import make_folders, make_keys, make_shards, make_token, one_thread_each
 from node.lab.progress import LabProgress, NodeProgress, View
 from node.lab.record import Baselines, NodeRecord, RunRecord, write_record
 from overlay.topology import Topology, dumps
@@ -49,14 +50,17 @@ class LabRun:
     """Something that went wrong and did not end the run."""
 
 
-def run_lab(topology: Topology, out: Path, view: View) -> LabRun:
+def run_lab(topology: Topology, out: Path, view: View, api: Endpoint | None = None) -> LabRun:
     """Run `topology` in the new folder `out` and leave its journals and `run.json` there.
 
-    Raises UserError when it cannot start; `out` is then as it was. SIGINT and SIGTERM stop it in order.
+    With `api` node i of the topology answers i ports further on. Raises UserError when it cannot start; `out` is then
+    as it was. SIGINT and SIGTERM stop it in order.
     """
+    if api is not None:
+        api.moved(len(topology.nodes) - 1)  # there are as many ports
     folder, existed = RunFolder(out), out.exists()
     make_folders(folder, topology)
-    lab = _Lab(topology, folder, _fork_server(topology), view)
+    lab = _Lab(topology, folder, _fork_server(topology, answering=api is not None), view, api)
     try:
         with view.open(), plain_user_errors():
             trio.run(lab.run)
@@ -74,12 +78,12 @@ def _unmake(out: Path, existed: bool) -> None:
         out.mkdir()
 
 
-def _fork_server(topology: Topology) -> ForkServerContext:
+def _fork_server(topology: Topology, *, answering: bool) -> ForkServerContext:
     """Start the server and its imports now; it is ready when the first child is asked for."""
     one_thread_each()
     context = multiprocessing.get_context("forkserver")
     watching = topology.detect.enabled and topology.detect.forest and topology.privacy.sharing == "none"
-    context.set_forkserver_preload([*PRELOAD, *([FOREST] if watching else [])])
+    context.set_forkserver_preload([*PRELOAD, *([FOREST] if watching else []), *([API] if answering else [])])
     # Ctrl-C reaches the whole terminal group. The server inherits this mask, so that it does not die in mid-import.
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
@@ -92,7 +96,9 @@ def _fork_server(topology: Topology) -> ForkServerContext:
 class _Lab:
     """The supervising side of one run. Its one task tree owns everything here."""
 
-    def __init__(self, topology: Topology, folder: RunFolder, context: ForkServerContext, view: View) -> None:
+    def __init__(
+        self, topology: Topology, folder: RunFolder, context: ForkServerContext, view: View, api: Endpoint | None
+    ) -> None:
         self._topology = topology
         self._order = ""  # the topology as the children get it
         self._folder = folder
@@ -102,6 +108,7 @@ class _Lab:
             {name: NodeProgress(name, topology.rounds.count) for name in topology.names},
         )
         self._view = view
+        self._api = api
         self._began_at, self._clock = time.time(), time.monotonic()
         self._peers: Mapping[str, PeerId] = {}
         self._rows = 0  # as all may know
@@ -160,6 +167,8 @@ class _Lab:
 
     async def _prepare(self) -> None:
         self._peers = make_keys(self._folder, self._topology)
+        if self._api is not None:
+            make_token(self._folder, self._topology)
         self._order = dumps(self._topology.on_loopback(self._peers))
         self._say(f"dealing {self._topology.task.dataset} to {len(self._topology.nodes)} nodes")
         self._rows = await trio.to_thread.run_sync(make_shards, self._folder, self._topology)
@@ -193,7 +202,8 @@ class _Lab:
         self._progress.mark(name, "gave up")
 
     async def _start(self, name: str) -> ForkServerProcess:
-        order = NodeOrder(self._order, name, str(self._folder.path), tuple(self._peers.items()), self._rows)
+        api = "" if self._api is None else self._api.moved(self._topology.index(name)).address
+        order = NodeOrder(self._order, name, str(self._folder.path), tuple(self._peers.items()), self._rows, api)
         process = self._context.Process(target=be_node, args=(order,), name=name)
         await trio.to_thread.run_sync(process.start)
         self._processes[name] = process

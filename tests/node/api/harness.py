@@ -14,7 +14,7 @@ from node.api.app import Application, create_app
 from node.api.gate import LOOPBACK_HOSTS, Limits
 from node.api.logs import LogFile
 from node.api.sources import Sources
-from node.api.tokens import SCOPES_OF, TokenFile
+from node.api.tokens import SCOPES_OF, TokenFile, mint
 from node.controls import ControlRefused
 from node.feed import Feed
 from node.view import View
@@ -83,7 +83,7 @@ class Face:
         self.application: Application = create_app(self.sources)
 
     def token(self, name, role="viewer", scopes=None, lasts_s=None) -> str:
-        return self.tokens.make(
+        token, text = mint(
             name,
             role,
             SCOPES_OF[role] if scopes is None else scopes,
@@ -91,6 +91,8 @@ class Face:
             expires_at=None if lasts_s is None else self.now + lasts_s,
             randbytes=os.urandom,
         )
+        self.tokens.add(token)
+        return text
 
     def client(self, token: str | None = None, **options) -> httpx.AsyncClient:
         headers = {} if token is None else {"Authorization": f"Bearer {token}"}

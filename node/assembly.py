@@ -12,8 +12,6 @@ from functools import partial
 from pathlib import Path
 from typing import Protocol
 
-import trio
-
 from consensus.base import Base
 from consensus.beacon import most_bytes as most_bytes_of_beacon
 from consensus.messages import Vector
@@ -31,6 +29,7 @@ from node.jobs import ComputedJobs, Jobs, open_process_jobs
 from node.learning.contribution import Plain, Strategy
 from node.learning.data import Dataset
 from node.learning.learner import Learner
+from node.life import levers_of, live, pack_pause, paused_in
 from node.lookout import lookout_of
 from node.privacy import Privacy, privacy_of
 from node.private_player import Privately
@@ -80,6 +79,8 @@ class NodeSpec:
     store: str | None = None
     """URL of a PostgreSQL database of this node's own; None: a file in the state folder."""
     keep: Keep = field(default_factory=Keep)
+    drain_s: float | None = None
+    """Most that the round under way may take once the node is told to stop; None: as long as a deadline."""
     api: Endpoint | None = None
     """Where its API listens; None: it has none."""
 
@@ -194,7 +195,7 @@ def cells_of(spec: NodeSpec, guard: Guard, transport: Transport, first_round: in
 
 
 async def run_node(spec: NodeSpec, identity: Identity, *, stop: Callable[[], Awaitable[str]]) -> None:
-    """Run a node until `stop` returns a reason. The state folder must be locked by the caller."""
+    """Run a node until `stop` returns a reason, see `node.life.live`. The state folder must be locked by the caller."""
     if identity.peer_id != spec.peers[spec.name]:
         raise RunError(
             f"the key in {spec.state.path} is {identity.peer_id}, but the topology gives {spec.name} "
@@ -285,6 +286,7 @@ async def _run(
                 parts = learner.snapshot() | privacy.pack()
                 parts |= {} if guard is None else pack_base(guard.base)
                 parts |= {} if lookout is None else lookout.pack()
+                parts |= pack_pause(runtime.paused)
                 spec.state.save_checkpoint(Checkpoint(swarm, done, parts))
                 champions.keep(done)
 
@@ -301,9 +303,11 @@ async def _run(
                 private=None if guard is None else Privately(guard, machines, jobs),
                 cells=cells,
                 lookout=liar or lookout,
+                levers=levers_of(spec.topology.privacy.sharing, lookout, learner, store.models),
+                paused=paused_in(checkpoint),
             )
             async with answer(feed, runtime.controls):
-                reason = await _run_until(runtime, first_round, stop)
+                reason = await live(runtime, first_round, stop, drain_s=spec.drain_s or spec.topology.rounds.deadline_s)
         times = os.times()  # of a worker process too, which has ended by now
         cpu_s = times.user + times.system + times.children_user + times.children_system
         feed.write(journal.Stopped(at=time.time(), reason=reason, cpu_s=cpu_s))
@@ -347,17 +351,3 @@ async def _listening(opening: AbstractAsyncContextManager[Transport], address: s
             f"cannot listen at {address}: {error.strerror or error}",
             "Give this node a `listen` of this device, on a port that nothing else uses.",
         ) from error
-
-
-async def _run_until(runtime: Runtime, first_round: int, stop: Callable[[], Awaitable[str]]) -> str:
-    reason = ""
-
-    async def watch(scope: trio.CancelScope) -> None:
-        nonlocal reason
-        reason = await stop()
-        scope.cancel()
-
-    async with trio.open_nursery() as nursery:
-        nursery.start_soon(watch, nursery.cancel_scope)
-        await runtime.run(first_round)
-    return reason

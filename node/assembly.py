@@ -16,6 +16,7 @@ from consensus.base import Base
 from consensus.beacon import most_bytes as most_bytes_of_beacon
 from consensus.messages import Vector
 from consensus.rules import Rule, lookup
+from consensus.sharing import Sharing
 from crypto.identity import Identity, PeerId
 from node import journal
 from node.api.endpoint import Endpoint, listen
@@ -55,8 +56,8 @@ class Liar(RoundLearner, Watching, Protocol):
     """A learner that says something else, and remembers what it sees."""
 
 
-Lying = Callable[[Learner, Roster], Liar]
-"""From an honest learner, and who is who, a liar."""
+Lying = Callable[[Learner, Roster, Sharing | None], Liar]
+"""From an honest learner, who is who, and how updates are shared, a liar."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +77,8 @@ class NodeSpec:
     """As `node.rows.public_rows`; read only where noise hides rows."""
     lying: Lying | None = None
     """For a node that the topology gives an adversary: what stands between it and its peers."""
+    betraying: Callable[[Sharing], Sharing] | None = None
+    """For one that lies about the protocol: how it takes part in secret phases."""
     store: str | None = None
     """URL of a PostgreSQL database of this node's own; None: a file in the state folder."""
     keep: Keep = field(default_factory=Keep)
@@ -146,6 +149,8 @@ def guard_of(
     sharing = privacy.sharing(learner.layout, learner.parameters)
     if sharing is None:
         return None
+    if spec.betraying is not None:
+        sharing = spec.betraying(sharing)
     now = int(time.time())
     channel_key, made = spec.state.channel_key(now, os.urandom)
     return Guard(
@@ -229,7 +234,7 @@ async def _run(
     roster = roster_of(spec)
     guard = guard_of(spec, identity, learner, initial, base, privacy)
     lookout = lookout_of(spec.topology, roster, learner, checkpoint)
-    liar = None if spec.lying is None else spec.lying(learner, roster)
+    liar = None if spec.lying is None else spec.lying(learner, roster, None if guard is None else guard.sharing)
     me = spec.topology.nodes[spec.topology.index(spec.name)]
     neighbours = frozenset(spec.peers[name] for name in spec.topology.peer_list(spec.name))
     drawn = guard is not None and spec.topology.plan.drawn

@@ -27,11 +27,22 @@ PLANNED_DATASETS: Final = ("westermo",)
 
 ADVERSARIES: Final = (
     *("sign-flip", "scaling", "gaussian", "alie", "ipm", "mimic", "dissensus", "isolation", "duplicate", "slow-drift"),
-    *("free-rider", "stale-replay", "equivocation", "label-flip", "backdoor"),
+    *("free-rider", "stale-replay", "equivocation", "label-flip", "backdoor", "protocol-liar"),
 )
-"""What a node may be made to do in a lab (`node.lab.attacks`)."""
+"""What a node may be made to do in a lab (`node.lab.attacks`, `node.lab.betrayal`)."""
+GRADED: Final = (
+    *("sign-flip", "scaling", "gaussian", "alie", "ipm", "dissensus", "isolation", "slow-drift", "free-rider"),
+    *("stale-replay", "equivocation", "backdoor"),
+)
+"""Of these, what a number after a colon makes stronger or weaker: sign-flip:3."""
+BETRAYALS: Final = (
+    *("equivocation", "two-votes", "long-vector", "wrong-shares", "rubbish", "wrong-nonce", "wrong-scalars"),
+    *("wrong-opening", "two-openings", "wrong-part", "wrong-check", "wrong-certificate", "silent"),
+)
+"""What a protocol-liar does in a private round, after a colon: protocol-liar:wrong-shares."""
 
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}", re.ASCII)
+_NUMBER: Final = re.compile(r"-?[0-9]{1,6}(\.[0-9]{1,6})?", re.ASCII)
 _RESERVED: Final = ("lab", "plots", "report.html", "report.json", "run.json")
 """What a run keeps in its folder beside the folders of the nodes."""
 _PATH_MAX: Final = 1024
@@ -97,8 +108,15 @@ def _is_rule(text: str) -> str:
 
 
 def _is_adversary(text: str) -> str:
-    if text not in ADVERSARIES:
-        raise Problem(f"= {shown(text)} is unknown", f"{nearest(text, ADVERSARIES)}choose of {', '.join(ADVERSARIES)}")
+    kind, colon, what = text.partition(":")
+    if kind not in ADVERSARIES:
+        raise Problem(f"= {shown(text)} is unknown", f"{nearest(kind, ADVERSARIES)}choose of {', '.join(ADVERSARIES)}")
+    if kind == "protocol-liar" and what not in BETRAYALS:
+        remedy = f"{nearest(what, BETRAYALS)}write protocol-liar: and one of {', '.join(BETRAYALS)}"
+        raise Problem(f"= {shown(text)} does not say how it lies", remedy)
+    if colon and kind != "protocol-liar" and not (kind in GRADED and _NUMBER.fullmatch(what)):
+        remedy = f"write {kind}:3, say" if kind in GRADED else f"write {kind}"
+        raise Problem(f"= {shown(text)} is no strength of {kind}", remedy)
     return text
 
 
@@ -250,4 +268,4 @@ class Node(Section):
     data: DatasetSpec | None = None
     """This device's own data, beside partition = "local"; left out: the task's dataset."""
     adversary: AdversaryName | None = None
-    """How it lies: sign-flip, alie, … For the lab; `node start` asks for --allow-adversary."""
+    """How it lies: sign-flip:3, alie, … For the lab; `node start` asks for --allow-adversary."""

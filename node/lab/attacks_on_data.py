@@ -108,6 +108,34 @@ ATTACKS: Final[Mapping[str, type[Attack]]] = MappingProxyType(
     }
 )
 """All adversaries of vectors and rows, by the name that a topology file gives them."""
+STRENGTHS: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "sign-flip": "scale",
+        "scaling": "scale",
+        "gaussian": "deviation",
+        "alie": "z",
+        "ipm": "epsilon",
+        "dissensus": "epsilon",
+        "isolation": "epsilon",
+        "slow-drift": "step",
+        "free-rider": "noise",
+        "stale-replay": "age",
+        "equivocation": "scale",
+        "backdoor": "boost",
+    }
+)
+"""What the number after a name in a topology file sets: the 3 of sign-flip:3."""
+
+
+def adversary(text: str) -> Attack:
+    """The adversary that a topology file calls `text`: a name, or a name and its strength. Raises as `attack`."""
+    name, colon, strength = text.partition(":")
+    if not colon:
+        return attack(name)
+    if name not in STRENGTHS:
+        raise ValueError(f"the adversary {name!r} has no strength")
+    number = float(strength)
+    return attack(name, **{STRENGTHS[name]: int(number) if name == "stale-replay" else number})
 
 
 def attack(name: str, **parameters: float) -> Attack:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from node.lab.attacks_on_data import Backdoor, attack
+from node.lab.attacks_on_data import Backdoor, adversary
 from node.lab.folder import RunFolder
 from node.learning.dataset import Dataset
 from node.learning.models import build
@@ -19,7 +19,8 @@ def backdoors(topology: Topology, folder: RunFolder, test: Dataset) -> dict[str,
     Empty where no adversary has a backdoor; nodes without a checkpoint are left out.
     """
     kinds = {node.adversary for node in topology.nodes if node.adversary is not None}
-    planted = [chosen for chosen in map(attack, sorted(kinds)) if isinstance(chosen, Backdoor)]
+    told = [kind for kind in sorted(kinds) if not kind.startswith("protocol-liar")]
+    planted = [chosen for chosen in map(adversary, told) if isinstance(chosen, Backdoor)]
     if not planted:
         return {}
     backdoor, task = planted[0], topology.task

@@ -9,7 +9,9 @@ It follows every protocol to the letter: what it brings to a secret phase is dea
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Final
 
@@ -19,14 +21,33 @@ from consensus.effects import Outcome
 from consensus.messages import Vector
 from consensus.private_outcome import PrivateOutcome
 from consensus.sharing import Update
+from crypto.field import Signed
 from crypto.identity import PeerId
 from detect.peers.evidence import Evidence
 from detect.peers.watch import Findings
-from node.lab.attacks import Attack, View
+from node.lab.attacks import Attack, View, within
 from node.learning.learner import Assessment, Learner, Trained
 from node.watch import Review
 
 _SEED: Final = 0x11A5
+
+
+@dataclass(frozen=True, slots=True)
+class Lattice:
+    """How updates that carry a share of noise are written: in whole numbers, which no sharing clips."""
+
+    scale: float
+    """Units that 1 is written as."""
+    longest: float = math.inf
+    """Norm in units that is proved without fail."""
+
+    def written(self, update: Vector) -> Signed:
+        """`update` (d,) as int32 (d,), drawn in to the longest."""
+        return np.rint(within((update * self.scale).astype(np.float32), self.longest)).astype(np.int32)
+
+    def read(self, noised: Signed) -> Vector:
+        """The update that is written as `noised`."""
+        return (noised / self.scale).astype(np.float32)
 
 
 class Liar:
@@ -37,10 +58,18 @@ class Liar:
     evicted: frozenset[PeerId] = frozenset()
 
     def __init__(
-        self, learner: Learner, attack: Attack, *, me: PeerId, accomplices: frozenset[PeerId], members: int, seed: int
+        self,
+        learner: Learner,
+        attack: Attack,
+        *,
+        me: PeerId,
+        accomplices: frozenset[PeerId],
+        members: int,
+        seed: int,
+        lattice: Lattice | None = None,
     ) -> None:
         """`accomplices` are all that lie, itself among them; `members` are those of its committee. Accomplices draw
-        alike.
+        alike. `lattice` is that of updates with a share of noise.
         """
         self._learner = learner
         self._attack = attack
@@ -48,6 +77,7 @@ class Liar:
         self._accomplices = accomplices
         self._members = members
         self._seed = seed
+        self._lattice = lattice
         self._round = 0
         self._before = learner.vector()
         self._honest: list[Vector] = []
@@ -82,9 +112,19 @@ class Liar:
         if own is None:
             return None
         known = [] if self._others is None else [(base + self._others).astype(np.float32)]
-        mine = known[0] if own.noise is not None and known else (base + own.vector).astype(np.float32)
-        self._moved = (self._attack.vector(self._view(mine, base, known)) - base).astype(np.float32)
-        return Update(self._moved)
+        if own.noise is None or self._lattice is None:
+            mine = own.vector
+        else:
+            mine = known[0] - base if known else own.vector + self._lattice.read(own.noise)
+        view = self._view((base + mine).astype(np.float32), base, known)
+        moved = (self._attack.vector(view) - base).astype(np.float32)
+        if own.noise is None or self._lattice is None:
+            self._moved = moved
+            return Update(moved)
+        # An update is clipped to next to nothing where its noise holds it: the lie goes where the noise would have.
+        written = self._lattice.written(moved)
+        self._moved = self._lattice.read(written)
+        return Update(np.zeros_like(moved), written)
 
     def adopt(self, vector: Vector, round: int, *, averaged: bool) -> Assessment:  # noqa: A002
         """As any node."""

@@ -6,40 +6,57 @@ from dataclasses import replace
 
 import numpy as np
 
+from consensus.masked_sharing import MaskedSharing
+from consensus.shamir_sharing import ShamirSharing
+from consensus.sharing import Sharing
 from node.assembly import Lying
 from node.lab.attacks import Attack
-from node.lab.attacks_on_data import DataAttack, attack
-from node.lab.liar import Liar
+from node.lab.attacks_on_data import DataAttack, adversary
+from node.lab.liar import Lattice, Liar
 from node.learning.data import Dataset
 from node.learning.learner import Learner
 from node.roster import Roster
 from overlay.topology import Topology
 
 _ROWS = 0xBAD
+BETRAYS = "protocol-liar:"
 
 
 def lying(topology: Topology, name: str) -> Lying | None:
-    """What stands between node `name` and its peers; None for an honest one."""
+    """What stands between node `name` and its peers; None for one that is honest about what it learned."""
     kind = topology.node(name).adversary
-    if kind is None:
+    if kind is None or kind.startswith(BETRAYS):
         return None
     liars = [place for place, node in enumerate(topology.nodes) if node.adversary is not None]
     members = max(len(phase) for phase in topology.plan.phases_of(topology.index(name), 0))
-    return _made(attack(kind), liars, members, topology.seed)
+    return _made(adversary(kind), liars, members, topology.seed)
 
 
 def _made(chosen: Attack, liars: list[int], members: int, seed: int) -> Lying:
-    def make(learner: Learner, roster: Roster) -> Liar:
+    def make(learner: Learner, roster: Roster, sharing: Sharing | None) -> Liar:
         accomplices = frozenset(roster.order[place] for place in liars)
-        return Liar(learner, chosen, me=roster.me, accomplices=accomplices, members=members, seed=seed)
+        lattice = None if sharing is None else lattice_of(sharing)
+        return Liar(
+            learner, chosen, me=roster.me, accomplices=accomplices, members=members, seed=seed, lattice=lattice
+        )
 
     return make
+
+
+def lattice_of(sharing: Sharing) -> Lattice | None:
+    """How noised updates are written; None where they are not."""
+    match sharing:
+        case ShamirSharing():
+            return Lattice(sharing.fixed.scale, sharing.proof.honest_norm)
+        case MaskedSharing():
+            return Lattice(sharing.fixed.scale)
+    return None
 
 
 def rows_of(topology: Topology, name: str, rows: Dataset) -> Dataset:
     """The rows that node `name` learns from: changed ones where its adversary lies about them."""
     kind = topology.node(name).adversary
-    chosen = None if kind is None else attack(kind)
+    chosen = None if kind is None or kind.startswith(BETRAYS) else adversary(kind)
     if not isinstance(chosen, DataAttack):
         return rows
     rng = np.random.default_rng([topology.seed, topology.index(name), _ROWS])

@@ -64,15 +64,24 @@ def test_plant_8_is_one_clique():
     assert all(topology.plan.phases_of(i, 0) == (dict.fromkeys(range(8), 1 / 8),) for i in range(8))
 
 
-@pytest.mark.parametrize(("name", "epsilon"), [("plant-8", 4.0), ("adult-private-8", 1.0)])
-def test_private_files_claim_what_they_aim_at(name, epsilon):
+@pytest.mark.parametrize(("name", "epsilon", "shares"), [("plant-8", 4.0, 3), ("adult-private-8", 1.0, 4)])
+def test_private_files_claim_what_they_aim_at(name, epsilon, shares):
     topology = shipped(name)
     privacy = topology.privacy
     assert (privacy.sharing, privacy.dp, privacy.noise) == ("shamir", "record", "distributed")
     assert topology.targets.epsilon == privacy.epsilon == epsilon
     assert privacy.delta == 1e-5
-    # Two collude, one lies, one is away: the noise of the other four hides each row.
-    assert (topology.cell_members, topology.noise_shares) == (8, 4)
+    # Two collude, one lies, one is away, in plant-8 one sits out: the noise of the others hides each row.
+    assert (topology.cell_members, topology.noise_shares) == (8, shares)
+
+
+def test_plant_8_has_no_more_liars_than_it_hides_from():
+    """Liars add no noise: they count among the members that epsilon is claimed against."""
+    topology = shipped("plant-8")
+    liars = [node.adversary for node in topology.nodes if node.adversary is not None]
+    assert liars == ["sign-flip:3", "alie"]
+    assert len(liars) <= topology.privacy.tolerated
+    assert topology.detect.bench == 1
 
 
 def test_byzantine_8_is_private_8_with_liars_and_one_that_sits_out():

@@ -12,12 +12,12 @@ from typer.testing import CliRunner
 from consensus.committee import COMMITTEES
 from node.cli.main import app
 from node.cli.measures import EXACT_NODES_MAX, measure
-from node.lab.attacks_on_data import ATTACKS
+from node.lab.attacks_on_data import ATTACKS, STRENGTHS
 from node.learning.data import LOADERS
 from node.learning.partition import KINDS
 from overlay.families import FAMILIES, FAMILY_NAMES
 from overlay.topology import load_topology, parse_topology
-from overlay.topology_schema import ADVERSARIES, DATASETS, Consensus, Task
+from overlay.topology_schema import ADVERSARIES, DATASETS, GRADED, Consensus, Task
 
 PARAMETERS = {"degree", "rewiring", "p", "clique_size", "links", "rows", "columns"}
 
@@ -240,4 +240,5 @@ def test_the_words_of_the_schema_are_those_that_the_rooms_know():
     assert set(DATASETS) == set(LOADERS)
     assert words(Task, "partition") == set(KINDS)
     assert words(Consensus, "committee") == set(COMMITTEES)
-    assert set(ADVERSARIES) == set(ATTACKS)
+    assert set(ADVERSARIES) == {*ATTACKS, "protocol-liar"}
+    assert set(GRADED) == set(STRENGTHS)

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from consensus.rules import lookup
-from node.lab.attacks import Attack, Listener, View, alie_z, within
-from node.lab.attacks_on_data import ATTACKS, Backdoor, DataAttack, attack
+from node.lab.attacks import Attack, Listener, SignFlip, View, alie_z, within
+from node.lab.attacks_on_data import ATTACKS, STRENGTHS, Backdoor, DataAttack, adversary, attack
 
 BEFORE = np.array([10, 20], dtype=np.float32)
 HONEST = np.array([[11, 22], [13, 20], [12, 24]], dtype=np.float32)
@@ -203,3 +203,13 @@ def test_those_who_lie_about_rows_say_what_they_learned():
     for name, kind in ATTACKS.items():
         if issubclass(kind, DataAttack):
             assert np.array_equal(said(name), OWN)
+
+
+def test_a_file_says_how_strong():
+    assert adversary("sign-flip:3") == SignFlip(scale=3.0)
+    assert adversary("stale-replay:4").age == 4
+    assert adversary("mimic") == attack("mimic")
+    with pytest.raises(ValueError, match="no strength"):
+        adversary("label-flip:2")
+    for name, parameter in STRENGTHS.items():
+        assert getattr(adversary(f"{name}:2"), parameter) == 2

@@ -4,11 +4,13 @@ import numpy as np
 import pytest
 
 from consensus.effects import Kept, Outcome
+from consensus.masked_sharing import MaskedSharing
 from consensus.private_outcome import PrivateOutcome
+from consensus.shamir_sharing import ShamirSharing
 from consensus.sharing import Update
 from node.lab.attacks_on_data import attack
-from node.lab.liar import Liar
-from node.lab.lying import lying, rows_of
+from node.lab.liar import Lattice, Liar
+from node.lab.lying import lattice_of, lying, rows_of
 from overlay.topology import parse_topology
 from tests.node.learning.swarms import blobs
 from tests.node.swarm import Drift
@@ -17,9 +19,11 @@ from tests.overlay.files import document
 ME, FRIEND, HONEST = "me", "friend", "honest"
 
 
-def liar(name, size=6, **parameters):
+def liar(name, size=6, lattice=None, **parameters):
     learner = Drift(np.zeros(size, np.float32), np.random.default_rng(1))
-    made = Liar(learner, attack(name, **parameters), me=ME, accomplices=frozenset({ME, FRIEND}), members=4, seed=1)
+    friends = frozenset({ME, FRIEND})
+    said = attack(name, **parameters)
+    made = Liar(learner, said, me=ME, accomplices=friends, members=4, seed=1, lattice=lattice)
     return made, learner
 
 
@@ -72,6 +76,34 @@ def test_noise_of_an_honest_learner_is_no_part_of_the_lie():
     assert made.update(np.zeros(6, np.float32)).noise is None
     learner.update = lambda base: None
     assert made.update(np.zeros(6, np.float32)) is None
+
+
+def test_where_noise_holds_the_update_it_holds_the_lie():
+    """Beside it the update is clipped to next to nothing, and a liar that left it there would be a free rider."""
+    made, learner = liar("sign-flip", lattice=Lattice(100.0, 1500.0), scale=3)
+    learner.update = lambda base: Update(np.zeros(6, np.float32), np.full(6, 200, np.int32))
+    base = np.ones(6, np.float32)
+    made.train(0, lambda: None)
+    said = made.update(base)  # it saw nobody: its own update, 2, three times and turned
+    assert not said.vector.any()
+    np.testing.assert_array_equal(said.noise, np.full(6, -600))
+    made.review(0, outcome(base), base, secret(np.full(6, (-6 + 3 * 1.0) / 4, np.float32), (ME, "a", "b", "c")))
+    made.train(1, lambda: None)
+    np.testing.assert_allclose(made.update(base).noise, np.full(6, -300), atol=1)  # the others brought 1
+    made.review(1, outcome(base), base, secret(np.full(6, 90.0, np.float32), ("a", "b", "c")))
+    made.train(2, lambda: None)
+    assert np.linalg.norm(made.update(base).noise) == pytest.approx(1500, abs=2)  # and no longer than is proved
+
+
+@pytest.mark.parametrize("mode", ["shamir", "masks"])
+def test_the_lattice_is_that_of_the_sharing(mode):
+    shamir = ShamirSharing(8, 2, 3, 1, 1, clip=2.0)
+    masks = MaskedSharing(8, 2, 1, clip=2.0)
+    made = lattice_of(shamir if mode == "shamir" else masks)
+    one = np.zeros(4, np.float32)
+    one[1] = 1.0
+    assert made.written(one)[1] == round((shamir if mode == "shamir" else masks).fixed.scale)
+    np.testing.assert_allclose(made.read(made.written(one)), one, atol=1e-4)
 
 
 def test_it_shuns_nobody_and_accuses_nobody():

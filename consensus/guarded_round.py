@@ -9,6 +9,9 @@ the node's own base, so that the secret phase (`consensus.sharing`) begins at on
 base it has in common (`consensus.meeting`). The open phases (`consensus.round`), those between cells, are on bases
 alone. **Nothing that was learned since the last mean leaves the node but through the secret phase.**
 
+Where a member is convicted by what it signed, the next round takes its updates out of y (`consensus.recall`): y' and v'
+follow from what is left.
+
 A round whose secret phase is void leaves base and model as they are: what was learned since is part of the next update.
 In a plan with open phases such a member still takes part in them, with the cell's base, where it is vouched for.
 """
@@ -32,6 +35,7 @@ from consensus.private_outcome import Culprit, PrivateOutcome
 from consensus.rules import Rule
 from consensus.sharing import Hand, SecretRound, Sharing, Update
 from consensus.stake import Stake
+from consensus.vault import Recalled, amended
 from crypto.identity import PeerId
 
 _EARLY = 64
@@ -83,6 +87,10 @@ class GuardedRound:
         """The node's, and once closed that of its next round."""
         self.secret: PrivateOutcome | None = None
         """How the secret phase ended."""
+        self.vault = terms.hand.vault
+        """What is kept of rounds, and once closed of this one too."""
+        self.recovered: Recalled | None = None
+        """What was taken out of the base that the round went on from; or why it was not."""
         self.phase_count = len(phases)
         """How many phases the plan has, the secret one included."""
         self._me = me
@@ -92,7 +100,7 @@ class GuardedRound:
         self._channel_keys = channel_keys
         self._epoch = epoch
         self._away = set(absent)
-        self._shunned = frozenset(shunned)
+        self._shunned = frozenset(shunned) | terms.hand.vault.convicts.keys()
         self._present: set[PeerId] = set()
         self._early: dict[PeerId, list[Heard]] = {}
         sharing = terms.sharing
@@ -241,6 +249,7 @@ class GuardedRound:
         common, sends = self._meeting.conclude(secret.accepted, self._away, now)
         if common is None:
             return [*sends]
+        common = self._recover(common, secret.recalled)
         moved = self._stake.moved(common.base, secret.mean, self._terms.momentum)
         return [*sends, *self._go_on(common, moved, now)]
 
@@ -263,6 +272,20 @@ class GuardedRound:
         self._common = common
         return [*self._open.begin(vector, self._away, now)] if len(self._open) else self._close(vector, common)
 
+    def _recover(self, common: Common, recalled: Recalled | None) -> Common:
+        """`common` without what a convict brought to it. A base that others went on from is left as it is."""
+        if common.base.digest != self.base.digest:
+            self.vault = self.vault.emptied()
+        if recalled is None:
+            return common
+        if recalled.parts and recalled.base != common.base.digest:
+            recalled = replace(recalled, parts=(), refused="the cell went on from another base than it is part of")
+        self.recovered = recalled
+        if not recalled.parts:
+            return common
+        self.vault = self.vault.settled(recalled.peer)
+        return replace(common, base=amended(common.base, recalled.parts, self._terms.momentum))
+
     # --- the end --------------------------------------------------------------------------------------------------
 
     def _close(self, vector: Vector, common: Common) -> list[SecretEffect]:
@@ -274,13 +297,16 @@ class GuardedRound:
             velocity.flags.writeable = False
         self.base = Base(vector, self.number + 1, velocity)
         if self.secret is not None and self.secret.mean is not None:
+            kept = None if self._stake.places is not None else self.secret.kept
+            self.vault = self.vault.closed(kept, self.base.digest)
             return self._end(self._stake.after(vector), averaged=True)
+        self.vault = self.vault.emptied()
         averaged = self._open.outcome is not None and self._open.outcome.averaged
         return self._end(self._stake.aside(vector), averaged=averaged)
 
     def _adopt(self, made: Common) -> list[SecretEffect]:
         """Others have the round's result. What we learned since is kept, unless it may be in there."""
-        self._common, self.base = made, made.base
+        self._common, self.base, self.vault = made, made.base, self.vault.emptied()
         exposed = self.secret is None or self.secret.exposed
         vector = made.base.vector if exposed else self._stake.aside(made.base.vector)
         return self._end(vector, averaged=True)
@@ -288,6 +314,8 @@ class GuardedRound:
     def _end(self, vector: Vector, *, averaged: bool) -> list[SecretEffect]:
         vector.flags.writeable = False
         self._meeting.close(self.base)
+        for convict, proof in () if self.secret is None else self.secret.convicts.items():
+            self.vault = self.vault.convict(convict, proof)
         others = set(self._cell) - {self._me}
         accepted = set() if self.secret is None else set(self.secret.accepted)
         outcome = Outcome(

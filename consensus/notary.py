@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from consensus.private_messages import Body, Item, Portion, Stage, Vote
+from consensus.private_messages import Body, Item, Portion, Stage, Vote, digest_of
 from crypto.commitment import digest
 from crypto.identity import PeerId
 
@@ -63,10 +63,15 @@ class Notary:
         return digest("grapevine portion v1", self.context, owner, kind, body_digest)
 
     def _item(self, stage: int, author: int, body: Body) -> bytes:
-        return digest("grapevine item v1", self.context, int(stage), author, hashlib.sha256(body).digest())
+        return item_statement(self.context, stage, author, digest_of(body))
 
     def _vote(self, stage: int, view: int, step: int, value: bytes) -> bytes:
         return digest("grapevine vote v1", self.context, int(stage), view, step, value)
+
+
+def item_statement(context: bytes, stage: int, author: int, body_digest: bytes) -> bytes:
+    """What is signed of an item."""
+    return digest("grapevine item v1", context, int(stage), author, body_digest)
 
 
 def value_of(stage: int, items: Mapping[int, Item]) -> bytes:

@@ -6,6 +6,7 @@ it is understood. `BodyError` is all that reading a body raises.
 
 from __future__ import annotations
 
+import hashlib
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -19,14 +20,17 @@ NIL = bytes(VALUE_BYTES)
 """The value of a vote for nothing."""
 
 
+def digest_of(body: Body) -> bytes:
+    """What is signed of a body, 32 bytes."""
+    return hashlib.sha256(body).digest()
+
+
 class BodyError(ValueError):
     """A body that is not what its kind says."""
 
 
 class Stage(IntEnum):
-    """What a signed item is about. Those up to DISPUTE, and DISTANCES, are agreed upon by all; CHECK and CERTIFY are
-    each member's word.
-    """
+    """What a signed item is about. CHECK and CERTIFY are each member's word; the others are agreed upon by all."""
 
     COMMIT = 0
     """Leaves of the boxes, and commitments to two nonces."""
@@ -46,6 +50,8 @@ class Stage(IntEnum):
     """The digest of the sum."""
     DISTANCES = 9
     """Shares of noised distances between the accepted updates; between DISPUTE and CHECK, where a cell screens."""
+    RECALL = 10
+    """Shares of what a convict brought to earlier rounds; after COMMIT, where somebody shows that it lied."""
 
 
 class Role(IntEnum):

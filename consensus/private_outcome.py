@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from consensus.messages import Vector
 from consensus.private_messages import Fetch, Item
+from consensus.vault import Kept, Recalled
 from crypto.identity import PeerId
 
 
@@ -89,3 +91,9 @@ class PrivateOutcome:
     """
     weights: tuple[int, ...] = ()
     """Of the accepted in the mean, where a screen weighed them; empty: all weigh the same."""
+    convicts: Mapping[PeerId, bytes] = field(default_factory=dict)
+    """Whose lie is proved, and the proof where others can check it; empty bytes where they cannot."""
+    kept: Kept | None = None
+    """Our shares of the accepted updates, where they are kept and there is a mean."""
+    recalled: Recalled | None = None
+    """What a convict brought to earlier rounds, where this one took it back."""

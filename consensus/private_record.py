@@ -12,6 +12,8 @@ from consensus.private_messages import Body, BodyError, Item, Stage
 from consensus.private_runs import elements
 from consensus.private_supply import Entry, unpack_entries
 from consensus.private_terms import PrivateTerms
+from consensus.recall import Recall, plea_bytes
+from consensus.vault import Recalled
 from crypto.commitment import DIGEST_BYTES, NONCE_BYTES, Leaf, coin, commit_nonce, digest, merkle_root
 from crypto.distances import open_distances
 from crypto.norm_proof import Checker, Scalars
@@ -21,8 +23,10 @@ from crypto.sketch import Sketch
 class Record:
     """The same on all honest members that have decided as many stages. Members are places in the roster."""
 
-    def __init__(self, terms: PrivateTerms) -> None:
+    def __init__(self, terms: PrivateTerms, recall: Recall) -> None:
+        """`recall` is ours; what it makes of what was agreed on is the same on all."""
         self._terms = terms
+        self.recall = recall
         self._nonce_commitments: dict[int, tuple[bytes, bytes]] = {}
         self._published: dict[int, dict[int, Scalars]] = {}
         self._scalars: Mapping[int, Item] = {}
@@ -40,6 +44,8 @@ class Record:
         """Of the accepted, where a screen weighed them."""
         self.left_out: set[int] = set()
         """Whom more than half of the members shun."""
+        self.recalled: Recalled | None = None
+        """What a convict brought to earlier rounds, where this one is about a convict."""
         self.docket: Docket = {}
         self.sketch: Sketch | None = None
         self.checker: Checker | None = None
@@ -50,23 +56,25 @@ class Record:
         """COMMIT: leaves, commitments to nonces, and whom each would leave out. Who commits to no leaves deals nothing;
         whom more than half of the members would leave out deals nothing either.
         """
-        nothing, cell = no_leaves(self._terms), len(self._terms.cell)
+        nothing, cell, leaves = no_leaves(self._terms), len(self._terms.cell), _leaves_bytes(self._terms)
         against: Counter[int] = Counter()
         for author, item in items.items():
-            parts = _digests(item.body[:-cell])
-            against.update(place for place, shunned in enumerate(item.body[-cell:]) if shunned)
+            parts = _digests(item.body[:leaves])
+            against.update(place for place, shunned in enumerate(item.body[leaves : leaves + cell]) if shunned)
             self.leaves[author] = tuple(Leaf(*parts[i : i + 2]) for i in range(0, len(parts) - 2, 2))
             self._nonce_commitments[author] = parts[-2], parts[-1]
         self.members = set(items)
         self.left_out = {member for member, voices in against.items() if 2 * voices > cell}
         self.dealers = {author for author, item in items.items() if item.body[: len(nothing)] != nothing}
         self.dealers -= self.left_out
+        self.recall.hear(items)
 
     def draw_sketch(self, items: Mapping[int, Item]) -> Sketch:
         """NONCE_1: coin 1."""
         roots = {author: merkle_root(leaves) for author, leaves in self.leaves.items()}
         nonces = {author: bytes(item.body) for author, item in items.items()}
         seed = coin("coin 1", self._terms.context, self._terms.beacon, roots, nonces)
+        self.recalled = self.recall.open(seed)
         self.sketch = Sketch(seed, self._terms.proof.rows, self._terms.packing.packed)
         self.members &= set(items)
         self.dealers &= self.members
@@ -173,8 +181,12 @@ class Record:
         cell, size = len(self._terms.cell), len(item.body)
         match Stage(item.stage):
             case Stage.COMMIT:
-                whole = size == 2 * DIGEST_BYTES * (cell + 1) + cell and all(one in (0, 1) for one in item.body[-cell:])
+                leaves = _leaves_bytes(self._terms)
+                said = item.body[leaves : leaves + cell]
+                whole = size == leaves + cell + plea_bytes(self._terms) and all(one in (0, 1) for one in said)
                 return None if whole else f"{size} bytes of commitments"
+            case Stage.RECALL:
+                return self.recall.check(author, item, self.members)
             case Stage.PROVE:
                 return None if author in self.dealers and size == 32 * cell else "digests that nobody asked for"
             case Stage.NONCE_1:
@@ -212,6 +224,11 @@ class Record:
 def no_leaves(terms: PrivateTerms) -> bytes:
     """What a member that deals nothing commits to, in place of its leaves."""
     return bytes(2 * DIGEST_BYTES * terms.packing.members)
+
+
+def _leaves_bytes(terms: PrivateTerms) -> int:
+    """Leaves, and commitments to two nonces."""
+    return 2 * DIGEST_BYTES * (len(terms.cell) + 1)
 
 
 def promise(terms: PrivateTerms, stage: Stage, author: int, nonce: bytes) -> bytes:

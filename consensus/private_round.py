@@ -1,15 +1,17 @@
 """One private round of one node, as a state machine without I/O: the sum of a cell's updates, and nothing else.
 
-    COMMIT ─► NONCE_1 ─► PROVE ─► (boxes) ─► NONCE_2 ─► [SUPPLY] ─► SCALARS ─► [DISPUTE] ─► [DISTANCES] ─► opening
-       │         │          │         wait       │          │           │           │            │            │
-       └─────────┴──────────┴────────────────────┴──────────┴───────────┴───────────┴────────────┴────────────┴─► CLOSED
+    COMMIT ─► [RECALL] ─► NONCE_1 ─► PROVE ─► (boxes) ─► NONCE_2 ─► [SUPPLY] ─► SCALARS ─► [DISPUTE]
+       │          │          │         │       wait         │           │           │           │
+       └──────────┴──────────┴─────────┴────────────────────┴───────────┴───────────┴───────────┴─► CLOSED
+                                                                     [DISTANCES] ─► opening ───────────┘
 
 Each stage in capitals is one agreement (`consensus.agreement`) on one bundle of signed items, one a member: the leaves
 of its boxes and commitments to two nonces; the first nonce (coin 1 draws the sketch); digests of the boxes of bits; the
 second nonce (coin 2 draws the checks) and what it lacks; masked scalars. SUPPLY and DISPUTE take place where somebody
-complains, or a scalar is off; DISTANCES where the cell weighs its updates (`screen`). All that follows is a function of
-the bundles decided: who is left out, who is convicted, the accepted set, the weights. So honest members that come to
-the end of SCALARS or DISPUTE have **one accepted set**.
+complains, or a scalar is off; DISTANCES where the cell weighs its updates (`screen`); RECALL where somebody shows that
+a member lied in an earlier round (`recall`). All that follows is a function of the bundles decided: who is left out,
+who is convicted, the accepted set, the weights. So honest members that come to the end of SCALARS or DISPUTE have **one
+accepted set**.
 
 **No member opens two sums.** A member opens when the last stage is decided, once, and its statements are about that
 decision. Decisions are unique (the argument is in `agreement`: two quorums of ⌊(m + b) / 2⌋ + 1 votes, b = max(t, e),
@@ -43,6 +45,8 @@ from consensus.private_outcome import Culprits, Patience, PrivateOutcome
 from consensus.private_sizes import Sizes
 from consensus.private_stages import Enter, Gather, Open, Stages, Step, Void
 from consensus.private_terms import PrivateTerms
+from consensus.recall import Recall
+from consensus.vault import Vault
 from crypto import identity
 from crypto.field import Signed
 from crypto.identity import PeerId
@@ -76,6 +80,7 @@ class PrivateRound:
         absent: Collection[PeerId] = (),
         shunned: Collection[PeerId] = (),
         key_is_new: bool = False,
+        vault: Vault | None = None,
     ) -> None:
         self.number = terms.number
         self.outcome: PrivateOutcome | None = None
@@ -98,6 +103,7 @@ class PrivateRound:
             self._culprits,
             randbytes,
             key_is_new=key_is_new,
+            recall=Recall(terms, self._me, vault or Vault(), verify),
             shunned=[self._index[peer] for peer in shunned if peer in self._index],
         )
         tardy: set[int] = set()
@@ -113,7 +119,9 @@ class PrivateRound:
                 largest=self._sizes.item(stage),
             )
             for stage in Stage
-            if stage <= Stage.DISPUTE or (stage is Stage.DISTANCES and terms.screen is not None)
+            if stage <= Stage.DISPUTE
+            or (stage is Stage.DISTANCES and terms.screen is not None)
+            or (stage is Stage.RECALL and terms.keep_rounds > 0)
         }
         self._stage: Stage | None = None
         self._gather_until = math.inf
@@ -336,6 +344,9 @@ class PrivateRound:
             certificate=tuple((cell[author], item.signature) for author, item in certificate),
             certified=len(certificate) >= self._terms.quorum.size,
             weights=tuple(weights[member] for member in counted) if weights and mean is not None else (),
+            convicts={one.peer: self._record.recall.proof_for(one.proof) for one in self._culprits.named if one.proved},
+            kept=None if mean is None else self._stages.keep(counted),
+            recalled=self._record.recalled,
         )
 
     def _effects(self) -> list[SecretEffect]:

@@ -17,6 +17,7 @@ from consensus.private_messages import (
 from consensus.private_runs import CHECK_BYTES
 from consensus.private_supply import ENTRY_HEAD_BYTES, proof_box_bytes
 from consensus.private_terms import PrivateTerms
+from consensus.recall import plea_bytes, words_bytes
 from crypto.commitment import DIGEST_BYTES, NONCE_BYTES
 from crypto.norm_proof import MaskShares, Scalars
 from crypto.randomness import SEED_BYTES
@@ -48,7 +49,8 @@ class Sizes:
         asked = max(m - 1, m * (packing.liars + packing.absentees))
         self._published = (asked + packing.liars * (m - 1)) * entry
         self._items: dict[int, int] = {
-            Stage.COMMIT: 2 * DIGEST_BYTES * (m + 1) + m,
+            Stage.COMMIT: 2 * DIGEST_BYTES * (m + 1) + m + plea_bytes(terms),
+            Stage.RECALL: words_bytes(terms) if terms.keep_rounds else 0,
             Stage.NONCE_1: NONCE_BYTES,
             Stage.PROVE: DIGEST_BYTES * m,
             Stage.NONCE_2: NONCE_BYTES + m,

@@ -18,10 +18,13 @@ from consensus.private_outcome import Culprits
 from consensus.private_record import Record, no_leaves, promise
 from consensus.private_supply import Dealt
 from consensus.private_terms import PrivateTerms
+from consensus.recall import Recall
+from consensus.vault import Kept
 from crypto.commitment import NONCE_BYTES
 from crypto.distances import distance_shares
 from crypto.field import Vector, total, weighted
 from crypto.norm_proof import ProofError
+from crypto.shamir import Share
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -77,10 +80,13 @@ class Stages:
         randbytes: Randbytes,
         *,
         key_is_new: bool,
+        recall: Recall,
         shunned: Collection[int] = (),
     ) -> None:
         """`shunned` are members that we would leave out of the sum."""
-        self.record = Record(terms)
+        self.record = Record(terms, recall)
+        self.kept: Mapping[int, Share] = {}
+        """Our shares of the accepted updates of others, once the sum is to be opened, where they are to be kept."""
         self._terms = terms
         self._me = me
         self._dealer = dealer
@@ -93,6 +99,7 @@ class Stages:
         self._disputes: Mapping[int, Item] = {}
         self._follow: dict[Stage, Callable[[Mapping[int, Item]], Step]] = {
             Stage.COMMIT: self._committed,
+            Stage.RECALL: self._recalled,
             Stage.NONCE_1: self._first_coin,
             Stage.PROVE: self._proved,
             Stage.NONCE_2: self._second_coin,
@@ -116,7 +123,8 @@ class Stages:
         promises = [promise(self._terms, stage, self._me, nonce) for stage, nonce in self._nonces.items()]
         everyone = range(self._terms.packing.members)
         shunned = bytes(member in self._shunned for member in everyone)
-        return Enter(Stage.COMMIT, leaves + b"".join(promises) + shunned, everyone, self._terms.least_heard)
+        said = leaves + b"".join(promises) + shunned + self.record.recall.plea
+        return Enter(Stage.COMMIT, said, everyone, self._terms.least_heard)
 
     def complain(self) -> Enter:
         """Once all boxes are there, or it is too late for them: our second nonce, and what we have of each dealer."""
@@ -147,11 +155,25 @@ class Stages:
         if len(record.dealers) < self._terms.least_accepted:
             return Void(record.too_few_updates(record.dealers))
         self._holder.fix_leaves(record.leaves)
+        convict = record.recall.about
+        if convict is None:
+            return self._first_nonce()
+        mine = record.recall.body if self._me in record.members else None
+        return Enter(Stage.RECALL, None if convict == self._me else mine, record.members - {convict}, 0)
+
+    def _recalled(self, items: Mapping[int, Item]) -> Step:
+        self.record.recall.take(items)
+        return self._first_nonce()
+
+    def _first_nonce(self) -> Step:
+        record = self.record
         mine = self._nonces[Stage.NONCE_1] if self._me in record.members else None
         return Enter(Stage.NONCE_1, mine, record.members, self._terms.least_heard)
 
     def _first_coin(self, items: Mapping[int, Item]) -> Step:
         sketch = self.record.draw_sketch(items)
+        for liar in self.record.recall.liars:
+            self._culprits.name(liar, "signed wrong shares of a convict's updates")
         body: Body | None = None
         boxes: Mapping[int, Sealed] = {}
         if self._dealer is not None and self._me in self.record.dealers:
@@ -228,9 +250,20 @@ class Stages:
         record = self.record
         dealt = self._holder.dealt(record.accepted)
         mine = self._sum(dealt) if dealt.keys() == record.accepted else None
+        if self._terms.keep_rounds:
+            self.kept = {dealer: part.share for dealer, part in dealt.items() if dealer != self._me}
         self._holder.forget()
         self._dealer = None
         return Open(record.opening_context(self._disputes), mine)
+
+    def keep(self, counted: Collection[int]) -> Kept | None:
+        """Our shares of the updates that are `counted` in the sum; None where none are to be kept."""
+        cell, weights, terms = self._terms.cell, self.record.weights, self._terms
+        if not self.kept:
+            return None
+        whole = terms.whole_weight if weights else len(counted)
+        shares = {cell[dealer]: self.kept[dealer] for dealer in counted if dealer in self.kept}
+        return Kept(terms.number, shares, {cell[dealer]: weights.get(dealer, 1) for dealer in counted}, whole)
 
     def _sum(self, dealt: Mapping[int, Dealt]) -> Vector:
         weights = self.record.weights

@@ -6,6 +6,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Final
 
 from consensus.errors import PlanError
 from consensus.quorum import Quorum
@@ -16,6 +17,9 @@ from crypto.identity import PeerId
 from crypto.norm_proof import ProofParameters
 from crypto.sealing import BoxContext, Bulk
 from crypto.shamir import Packing, PackingError
+
+MAX_KEPT: Final = 64
+"""Rounds that shares are kept of: all of them travel in one message where somebody is convicted."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +53,8 @@ class PrivateTerms:
     waves."""
     screen: Screen | None = None
     """How updates are weighed by noised distances; `proof.blur` is their noise. None: all weigh the same."""
+    keep_rounds: int = 0
+    """W: rounds of which holders keep their shares, to take back what a convict brought (`consensus.vault`)."""
 
     def __post_init__(self) -> None:
         packing = self.packing
@@ -57,6 +63,8 @@ class PrivateTerms:
             raise PlanError(f"a cell is a sorted roster of m = {m} different members, got {len(self.cell)}")
         if not self.cell or set(self.channel_keys) < set(self.cell):
             raise PlanError("every member of a cell needs a published channel key")
+        if not 0 <= self.keep_rounds <= MAX_KEPT:
+            raise PlanError(f"0 <= keep_rounds <= {MAX_KEPT} is needed: {self.keep_rounds}")
         if self.number < 0 or self.size < 1 or not 0 < self.deadline_s < math.inf:
             raise PlanError(
                 f"round >= 0, d >= 1 and a finite deadline > 0 are needed: "
@@ -146,7 +154,7 @@ class PrivateTerms:
             packing.members, packing.tolerated, packing.packed, packing.liars, packing.absentees,
             proof.clip, proof.rows, proof.bound_bits, proof.shift,
             fixed.scale.hex(), fixed.clip.hex(), fixed.members, fixed.noise,
-            self.least_accepted, self.bulk.value, self.direct_bytes, *self._screened, *self.cell,
+            self.least_accepted, self.bulk.value, self.direct_bytes, *self._screened, *self._kept, *self.cell,
         )  # fmt: skip
 
     @property
@@ -154,6 +162,10 @@ class PrivateTerms:
         if self.screen is None or self.proof.blur is None:
             return ()
         return "screen", self.screen.rule, self.screen.byzantine, self.proof.blur.reach
+
+    @property
+    def _kept(self) -> tuple[str | int, ...]:
+        return ("keep", self.keep_rounds) if self.keep_rounds else ()
 
     def first_leader(self, stage: int) -> int:
         """Whose turn precedes that of the first leader of a stage."""

@@ -51,6 +51,8 @@ class ShamirSharing:
     """See `PrivateTerms.direct_bytes`: where a wave costs more than the bytes that it spares."""
     screen: Screen | None = None
     """How updates are weighed by noised distances; None: all weigh the same."""
+    keep_rounds: int = 0
+    """See `PrivateTerms.keep_rounds`."""
 
     def __post_init__(self) -> None:
         if (self.clip is None) == (self.encoding is None):
@@ -89,7 +91,10 @@ class ShamirSharing:
         columns = proof.packing.columns(size)
         box = 4 * (columns + bits) + TAG_BYTES * len(blocks_of(columns)) + _BOX_BYTES
         published = max(self.members, self.members * (proof.packing.liars + proof.packing.absentees))
-        return max(4 * size, published * box)
+        recalled = (
+            self.members * (self.keep_rounds * (4 * columns + _BOX_BYTES) + _BOX_BYTES) if self.keep_rounds else 0
+        )
+        return max(4 * size, published * box, recalled)
 
     def round(
         self,
@@ -119,6 +124,7 @@ class ShamirSharing:
             randbytes=hand.signer.randbytes,
             channel_key=hand.channel_key,
             key_is_new=hand.key_is_new,
+            vault=hand.vault,
             shunned=shunned,
             absent={*absent, *(peer for peer in cell if peer != me and peer not in channel_keys)},
         )
@@ -144,6 +150,7 @@ class ShamirSharing:
             least_honest=self.least_honest,
             direct_bytes=self.direct_bytes,
             screen=self.screen,
+            keep_rounds=self.keep_rounds,
         )
 
 

@@ -15,6 +15,7 @@ from consensus.compute import SecretEffect, SecretEvent
 from consensus.messages import Vector
 from consensus.private_outcome import PrivateOutcome
 from consensus.signer import Signer
+from consensus.vault import Vault
 from crypto.field import Signed
 from crypto.identity import PeerId
 from crypto.sealing import ChannelKey
@@ -38,6 +39,8 @@ class Hand:
     channel_key: ChannelKey = field(repr=False)
     key_is_new: bool = False
     """Whether peers may still seal to another key of ours, or to none: the key was made since they last heard."""
+    vault: Vault = field(default_factory=Vault, repr=False)
+    """What is kept of closed rounds."""
 
 
 class SecretRound(Protocol):

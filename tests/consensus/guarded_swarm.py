@@ -10,7 +10,7 @@ import hashlib
 import heapq
 import random
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import count
 
 import numpy as np
@@ -26,6 +26,7 @@ from consensus.rules import mean
 from consensus.shamir_sharing import ShamirSharing
 from consensus.sharing import Hand, Update
 from consensus.signer import Signer
+from consensus.vault import Vault
 from crypto.randomness import Stream
 from tests.consensus.private_cell import keys, quick_sign, quick_verify
 
@@ -113,6 +114,7 @@ class Member:
     alive: bool = True
     keys: Mapping[str, bytes] = field(default_factory=dict)
     """Channel keys that it knows."""
+    vault: Vault = field(default_factory=Vault)
 
 
 class GuardedSwarm:
@@ -148,8 +150,9 @@ class GuardedSwarm:
         self._arrived: dict[tuple[int, int], float] = {}
         self._wakes: dict[tuple[int, int], int] = {}
         known = {one.peer_id: channel.public for one, channel in self.pairs}
+        kept = Vault(getattr(self.sharing, "keep_rounds", 0))
         self.members = [
-            Member(place, self.first(), np.zeros(size, np.float32), self.hand(place, seed), keys=known)
+            Member(place, self.first(), np.zeros(size, np.float32), self.hand(place, seed), keys=known, vault=kept)
             for place in range(n)
         ]
 
@@ -174,7 +177,7 @@ class GuardedSwarm:
         return GuardedRound(
             self.order[member.index],
             number,
-            GuardedTerms(self.sharing, member.hand, self.rule, self.momentum),
+            GuardedTerms(self.sharing, replace(member.hand, vault=member.vault), self.rule, self.momentum),
             phases,
             trained,
             base=member.base,
@@ -208,7 +211,7 @@ class GuardedSwarm:
             round_ = member.rounds[number]
             if member.alive:
                 assert round_.outcome is not None, (number, member.index)
-                member.base, member.vector = round_.base, round_.outcome.vector
+                member.base, member.vector, member.vault = round_.base, round_.outcome.vector, round_.vault
         return self
 
     def at(self, time: float, what: Callable[[], None]) -> None:

@@ -16,7 +16,7 @@ from node.store.tables import HEAD, METADATA
 
 STEPS = Path(__file__).parent / "migrations"
 _VERSION = Table("alembic_version", MetaData(), Column("version_num", String(32), primary_key=True))
-_LOCK = "SELECT pg_advisory_xact_lock(0x67726170)"  # of this project's migrations; whoever comes second finds all done
+_LOCK = "SELECT pg_advisory_xact_lock(1735549296)"  # of this project's migrations; whoever comes second finds all done
 
 
 def migrate(database: Database, *, steps: Path = STEPS, head: str = HEAD) -> None:

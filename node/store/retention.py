@@ -1,6 +1,6 @@
 """What a store lets go of, by age and by size.
 
-Never dropped: the ledger, tokens, peers, the newest champion and the one in use, and
+Never dropped: the ledger, peers, the newest champion and the one in use, and
 verdicts that put a peer out of the average while no operator has reviewed them.
 """
 

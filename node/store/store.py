@@ -22,13 +22,12 @@ from node.store.migration import migrate
 from node.store.models import Models
 from node.store.tables import EVIDENCE, OPERATIONS, PEERS, REPUTATION, ROUNDS, VERDICTS
 from node.store.tail import Tail
-from node.store.tokens import Tokens
 
 Row = dict[str, Any]
 """Column → value, as in `node.store.tables`."""
 MOST_ROWS = 10_000
 """That one read gives."""
-_CLAIM = "SELECT pg_try_advisory_lock(0x67726170, hashtext(current_schema()))"
+_CLAIM = "SELECT pg_try_advisory_lock(1735549296, hashtext(current_schema()))"
 
 
 @contextmanager
@@ -51,7 +50,6 @@ class Store:
     def __init__(self, database: Database) -> None:
         self.database = database
         self.models = Models(database)
-        self.tokens = Tokens(database)
 
     # --- whose it is ----------------------------------------------------------------------------------------------
 

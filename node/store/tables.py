@@ -1,7 +1,7 @@
 """The tables of a store.
 
     from the journal (projection.py)     rounds, evidence, reputation, verdicts, operations, peers
-    of the node itself                   models (with the bytes of each champion), ledger, tokens
+    of the node itself                   models (with the bytes of each champion), ledger
     of the store                         meta, and Alembic's own alembic_version
 
 A row of the journal's tables carries `event`, the id of its event: the byte offset of the end of its line. `life`
@@ -27,7 +27,6 @@ from sqlalchemy import (
     MetaData,
     String,
     Table,
-    UniqueConstraint,
     types,
 )
 
@@ -167,17 +166,4 @@ LEDGER = Table(
     Column("sequence", BigInteger, primary_key=True, autoincrement=False),
     Column("body", String, nullable=False),
     Column("digest", LargeBinary, nullable=False),
-)
-
-TOKENS = Table(
-    "tokens",
-    METADATA,
-    Column("name", Words, primary_key=True),
-    Column("digest", LargeBinary, nullable=False),
-    Column("role", String, nullable=False),
-    Column("scopes", JSON, nullable=False),
-    Column("made_at", Float(53), nullable=False),
-    Column("expires_at", Float(53)),
-    Column("revoked_at", Float(53)),
-    UniqueConstraint("digest"),
 )

@@ -1,198 +1,175 @@
-import errno
-import os
-import signal
-import subprocess
-import sys
-import time
-from pathlib import Path
-
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from sqlalchemy import delete, event, func, select, update
 
 from crypto.accountant import Release, epsilon
-from node import ledger as module
 from node.errors import StateError
-from node.ledger import Budget, BudgetSpent, Entry, Head, Ledger, LedgerFailed
+from node.ledger import _GENESIS, Budget, BudgetSpent, Entry, Head, Ledger, LedgerFailed, _chained
+from node.store.store import open_store
+from node.store.tables import LEDGER
+from tests.node.store.kills import killed
+from tests.node.store.postgres import open_server
 
 BUDGET = Budget(epsilon=4.0, delta=1e-5)
 RELEASE = Release(20.0, 0.3, 1, 1e-12)
-REPOSITORY = Path(__file__).parent.parent.parent
 
 
 def charge(ledger, round=0, release=RELEASE):
     return ledger.charge(round, release, level="record", noise="distributed", mechanism="discrete gaussian")
 
 
-def filled(path, entries=5):
-    with Ledger.open(path, BUDGET) as ledger:
-        for number in range(entries):
-            charge(ledger, number)
-        return ledger.head
+def filled(database, entries=5):
+    ledger = Ledger.open(database, BUDGET)
+    for number in range(entries):
+        charge(ledger, number)
+    return ledger.head
 
 
-def test_what_was_charged_is_there_after_a_restart(tmp_path):
-    path = tmp_path / "ledger"
-    with Ledger.open(path, BUDGET) as ledger:
+def count(database):
+    with database.reading() as connection:
+        return connection.scalar(select(func.count()).select_from(LEDGER))
+
+
+def test_what_was_charged_is_there_after_a_restart(url, tmp_path):
+    with open_store(url, tmp_path) as store:
+        ledger = Ledger.open(store.database, BUDGET)
         assert ledger.spent() == 0
         charge(ledger, 3, Release(5.0, 1.0, 2))
         charge(ledger, 4)
         spent, head = ledger.spent(), ledger.head
-    with Ledger.open(path, BUDGET) as again:
+    with open_store(url, tmp_path) as store:
+        again = Ledger.open(store.database, BUDGET)
         assert again.spent() == spent == pytest.approx(epsilon([Release(5.0, 1.0, 2), RELEASE], 1e-5))
         assert again.head == head
         assert charge(again, 5).sequence == 2
-    assert path.stat().st_mode & 0o777 == 0o600
 
 
-def test_an_entry_says_what_was_let_out(tmp_path):
-    with Ledger.open(tmp_path / "ledger", BUDGET) as ledger:
-        made = charge(ledger, 7)
-    line = (tmp_path / "ledger").read_bytes().split(b"\t")[0]
-    assert Entry.model_validate_json(line) == made
+def test_an_entry_says_what_was_let_out(store):
+    made = charge(Ledger.open(store.database, BUDGET), 7)
+    with store.database.reading() as connection:
+        assert Entry.model_validate_json(connection.scalar(select(LEDGER.c.body))) == made
     assert (made.round, made.level, made.noise, made.sequence) == (7, "record", "distributed", 0)
     assert made.release() == RELEASE
 
 
-def test_past_the_budget_nothing_is_charged_and_nothing_written(tmp_path):
-    path = tmp_path / "ledger"
-    with Ledger.open(path, Budget(1.0, 1e-5)) as ledger:
-        big = Release(5.0)
-        assert ledger.affords(big)
-        charge(ledger, 0, big)
-        size, spent = path.stat().st_size, ledger.spent()
-        assert not ledger.affords(big)
-        with pytest.raises(BudgetSpent, match=r"round 1 would bring ε to .*budget is 1") as caught:
-            charge(ledger, 1, big)
-        assert "averages and serves" in caught.value.remedy
-        assert (path.stat().st_size, ledger.spent()) == (size, spent)
-        charge(ledger, 1, Release(50.0))  # what still fits, fits
+def test_past_the_budget_nothing_is_charged_and_nothing_written(store):
+    ledger = Ledger.open(store.database, Budget(1.0, 1e-5))
+    big = Release(5.0)
+    assert ledger.affords(big)
+    charge(ledger, 0, big)
+    spent = ledger.spent()
+    assert not ledger.affords(big)
+    with pytest.raises(BudgetSpent, match=r"round 1 would bring ε to .*budget is 1") as caught:
+        charge(ledger, 1, big)
+    assert "averages and serves" in caught.value.remedy
+    assert (count(store.database), ledger.spent()) == (1, spent)
+    charge(ledger, 1, Release(50.0))  # what still fits, fits
 
 
-def test_a_lowered_budget_is_spent_at_once(tmp_path):
-    filled(tmp_path / "ledger")
-    with Ledger.open(tmp_path / "ledger", Budget(1e-3, 1e-5)) as ledger:
-        assert ledger.spent() > ledger.budget.epsilon
-        with pytest.raises(BudgetSpent):
-            charge(ledger, 9)
-
-
-def test_the_entry_is_on_the_disk_before_charge_returns(tmp_path, monkeypatch):
-    calls = []
-    write, fsync = os.write, os.fsync
-    monkeypatch.setattr(module.os, "write", lambda fd, data: (calls.append("write"), write(fd, data))[1])
-    monkeypatch.setattr(module.os, "fsync", lambda fd: (calls.append("fsync"), fsync(fd))[1])
-    with Ledger.open(tmp_path / "ledger", BUDGET) as ledger:
-        assert calls == ["fsync"]  # the folder's, so that the file itself is not lost
-        calls.clear()
-        charge(ledger)
-        assert calls == ["write", "fsync"]
-
-
-def test_a_disk_that_writes_in_pieces_loses_nothing(tmp_path, monkeypatch):
-    write = os.write
-    monkeypatch.setattr(module.os, "write", lambda fd, data: write(fd, data[:7]))
-    head = filled(tmp_path / "ledger")
-    monkeypatch.undo()
-    with Ledger.open(tmp_path / "ledger", BUDGET) as ledger:
-        assert ledger.head == head
-
-
-@pytest.mark.parametrize("failing", ["write", "fsync"])
-def test_after_a_failure_of_the_disk_nothing_more_may_leave(tmp_path, monkeypatch, failing):
-    def fail(*_):
-        raise OSError(errno.EIO, "broken")
-
-    filled(tmp_path / "ledger", 2)
-    with Ledger.open(tmp_path / "ledger", BUDGET) as ledger:
-        monkeypatch.setattr(module.os, failing, fail)
-        with pytest.raises(LedgerFailed):
-            charge(ledger)
-        monkeypatch.undo()
-        with pytest.raises(LedgerFailed, match="failed before"):
-            charge(ledger)
-    with Ledger.open(tmp_path / "ledger", BUDGET) as ledger:
-        assert ledger.head.entries == (3 if failing == "fsync" else 2)  # what may be there, counts
-        charge(ledger)
-
-
-@pytest.fixture(scope="module")
-def whole(tmp_path_factory):
-    path = tmp_path_factory.mktemp("whole") / "ledger"
-    filled(path, 3)
-    return path.read_bytes()
-
-
-@settings(max_examples=60, deadline=None)
-@given(cut=st.integers(0, 1000))
-def test_a_torn_tail_costs_no_whole_entry_and_the_ledger_goes_on(tmp_path_factory, whole, cut):
-    path = tmp_path_factory.mktemp("torn") / "ledger"
-    kept = whole[: min(cut, len(whole))]
-    path.write_bytes(kept)
-    with Ledger.open(path, BUDGET) as ledger:
-        assert ledger.head.entries == kept.count(b"\n")
+def test_a_lowered_budget_is_spent_at_once(store):
+    filled(store.database)
+    ledger = Ledger.open(store.database, Budget(1e-3, 1e-5))
+    assert ledger.spent() > ledger.budget.epsilon
+    with pytest.raises(BudgetSpent):
         charge(ledger, 9)
-        after = ledger.head
-    with Ledger.open(path, BUDGET) as ledger:
-        assert ledger.head == after
 
 
-@settings(max_examples=80, deadline=None)
-@given(data=st.data())
-def test_a_flipped_bit_is_never_a_refund(tmp_path_factory, whole, data):
-    at = data.draw(st.integers(0, len(whole) - 1))
-    damaged = bytearray(whole)
-    damaged[at] ^= 1 << data.draw(st.integers(0, 7))
-    path = tmp_path_factory.mktemp("flipped") / "ledger"
-    path.write_bytes(damaged)
-    if at == len(whole) - 1:  # the last newline: as torn as a line can be
-        with Ledger.open(path, BUDGET) as ledger:
-            assert ledger.head.entries == 2
-        return
-    with pytest.raises(StateError, match="damaged"):
-        Ledger.open(path, BUDGET)
-    assert path.read_bytes() == bytes(damaged)  # evidence is left as it is
+def test_the_disk_has_the_entry_before_charge_returns_whatever_was_set(store):
+    """By what the database is told; that it does so is its own promise."""
+    ledger, sqlite, told = Ledger.open(store.database, BUDGET), store.database.is_file, []
+
+    def ask(connection, *_):
+        (value,) = connection.exec_driver_sql("PRAGMA synchronous" if sqlite else "SHOW synchronous_commit").one()
+        told.append(value)
+
+    with store.database.folding():
+        pass  # which does not wait for the disk, and must leave no trace in the connection
+    event.listen(store.database.engine, "commit", ask)
+    charge(ledger)
+    assert told == [2 if sqlite else "on"]  # 2: FULL
 
 
-@pytest.mark.parametrize("lines", [[0, 2], [1, 0, 2], [0, 0, 1, 2], [1, 2]])
-def test_lines_left_out_swapped_or_repeated_break_the_chain(tmp_path, whole, lines):
-    split = whole.splitlines(keepends=True)
-    (tmp_path / "ledger").write_bytes(b"".join(split[i] for i in lines))
-    with pytest.raises(StateError, match="does not follow"):
-        Ledger.open(tmp_path / "ledger", BUDGET)
+@pytest.mark.processes
+def test_a_server_that_does_not_wait_for_its_disk_holds_no_ledger(postgres, tmp_path):
+    with (
+        open_server("fsync=off", "shared_buffers=1MB") as careless,
+        open_store(careless.new_url(), tmp_path) as store,
+        pytest.raises(StateError, match="fsync = off"),
+    ):
+        Ledger.open(store.database, BUDGET)
 
 
-def test_an_older_ledger_put_in_its_place_is_noticed(tmp_path, whole):
-    path = tmp_path / "ledger"
-    head = filled(path, 3)
-    older = b"".join(path.read_bytes().splitlines(keepends=True)[:2])
-    with Ledger.open(path, BUDGET, at_least=head) as ledger:
+@pytest.mark.parametrize("when", ["before_cursor_execute", "commit"])
+def test_after_a_failure_of_the_store_nothing_more_may_leave(store, when):
+    def fail(connection, *rest):
+        if when == "commit" or "INSERT" in rest[1]:
+            connection.exec_driver_sql("SELECT broken")
+
+    filled(store.database, 2)
+    ledger = Ledger.open(store.database, BUDGET)
+    event.listen(store.database.engine, when, fail)
+    with pytest.raises(LedgerFailed, match="took no entry"):
         charge(ledger)
-    with Ledger.open(path, BUDGET, at_least=head):
-        pass  # longer is fine
-    path.write_bytes(older)
-    with pytest.raises(StateError, match="entry 3 is missing"):
-        Ledger.open(path, BUDGET, at_least=head)
-    path.unlink()
-    with pytest.raises(StateError, match="missing"):
-        Ledger.open(path, BUDGET, at_least=head)
-    fresh = Head(0, filled(tmp_path / "empty", 0).digest)
-    with Ledger.open(tmp_path / "new", BUDGET, at_least=fresh):
-        pass
+    event.remove(store.database.engine, when, fail)
+    with pytest.raises(LedgerFailed, match="failed before"):
+        charge(ledger)
+    again = Ledger.open(store.database, BUDGET)
+    assert again.head.entries == 2
+    charge(again)
 
 
-def test_two_nodes_do_not_share_a_ledger(tmp_path):
-    with Ledger.open(tmp_path / "ledger", BUDGET), pytest.raises(StateError, match="in use"):
-        Ledger.open(tmp_path / "ledger", BUDGET)
-    Ledger.open(tmp_path / "ledger", BUDGET).close()
+def test_of_two_writers_the_second_is_refused(store):
+    one, other = (Ledger.open(store.database, BUDGET) for _ in range(2))
+    charge(one)
+    with pytest.raises(LedgerFailed):
+        charge(other)
+    assert count(store.database) == 1
 
 
-def test_releases_of_the_other_level_are_not_added_up(tmp_path):
-    filled(tmp_path / "ledger", 2)
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (update(LEDGER).where(LEDGER.c.sequence == 1).values(body=LEDGER.c.body + " "), "entry 2 does not follow"),
+        (update(LEDGER).where(LEDGER.c.sequence == 2).values(digest=bytes(32)), "entry 3 does not follow"),
+        (update(LEDGER).where(LEDGER.c.sequence == 0).values(body="x" * 10_000_000), "entry 1 does not follow"),
+        (delete(LEDGER).where(LEDGER.c.sequence == 0), "entry 1 does not follow"),
+        (delete(LEDGER).where(LEDGER.c.sequence == 1), "entry 2 does not follow"),
+        (update(LEDGER).where(LEDGER.c.sequence == 2).values(sequence=7), "entry 3 has sequence"),
+    ],
+)
+def test_an_edit_breaks_the_chain_and_is_never_a_refund(store, change, message):
+    filled(store.database, 3)
+    with store.database.lasting() as connection:
+        connection.execute(change)
+    with pytest.raises(StateError, match=message):
+        Ledger.open(store.database, BUDGET)
+
+
+def test_an_entry_that_follows_and_is_none_is_damage(store):
+    filled(store.database, 0)
+    body = '{"sequence": 0}'
+    with store.database.lasting() as connection:
+        connection.execute(LEDGER.insert().values(sequence=0, body=body, digest=_chained(_GENESIS, body)))
+    with pytest.raises(StateError, match="entry 1 is none"):
+        Ledger.open(store.database, BUDGET)
+
+
+def test_an_older_ledger_put_in_its_place_is_noticed(store):
+    head = filled(store.database, 3)
+    charge(Ledger.open(store.database, BUDGET, at_least=head))
+    Ledger.open(store.database, BUDGET, at_least=head)  # longer is fine
+    for kept in (2, 0):
+        with store.database.lasting() as connection:
+            connection.execute(delete(LEDGER).where(LEDGER.c.sequence >= kept))
+        with pytest.raises(StateError, match="entry 3 is missing"):
+            Ledger.open(store.database, BUDGET, at_least=head)
+    Ledger.open(store.database, BUDGET, at_least=Head(0, _GENESIS))
+
+
+def test_releases_of_the_other_level_are_not_added_up(store):
+    filled(store.database, 2)
     with pytest.raises(StateError, match="dp = 'record', and this run has dp = 'update'"):
-        Ledger.open(tmp_path / "ledger", BUDGET, level="update")
-    with Ledger.open(tmp_path / "ledger", BUDGET, level="record") as ledger:
-        assert ledger.head.entries == 2
+        Ledger.open(store.database, BUDGET, level="update")
+    assert Ledger.open(store.database, BUDGET, level="record").head.entries == 2
 
 
 @pytest.mark.parametrize("budget", [(0.0, 1e-5), (float("inf"), 1e-5), (1.0, 0.0), (1.0, 1.0), (float("nan"), 0.1)])
@@ -201,34 +178,21 @@ def test_a_budget_that_bounds_nothing_is_refused(budget):
         Budget(*budget)
 
 
-CHILD = """
-import os, sys
-from pathlib import Path
-from crypto.accountant import Release
-from node.ledger import Budget, Ledger
-with Ledger.open(Path(sys.argv[1]), Budget(1e9, 1e-5)) as ledger:
-    charge = ledger.charging(level="record", noise="local")
-    round = ledger.head.entries
-    while True:
-        charge(round, Release(20.0, 0.3))
-        os.write(1, b"x")  # the release leaves the node
-        round += 1
-"""
-
-
 @pytest.mark.processes
-def test_kill_9_leaves_no_less_on_the_disk_than_what_left(tmp_path):
-    path, left = tmp_path / "ledger", 0
-    for kill in range(4):
-        child = subprocess.Popen([sys.executable, "-c", CHILD, path], stdout=subprocess.PIPE, cwd=REPOSITORY)
-        try:
-            left += len(os.read(child.stdout.fileno(), 1))  # it is at work
-            time.sleep(0.003 * kill**2)  # anywhere in a charge: the later the read, the more may have left
-        finally:
-            child.send_signal(signal.SIGKILL)
-            left += len(child.stdout.read())
-            child.wait()
-        with Ledger.open(path, BUDGET) as ledger:
+def test_kill_9_leaves_no_less_on_the_disk_than_what_left(url, tmp_path):
+    def work(report):
+        with open_store(url, tmp_path) as store:
+            ledger = Ledger.open(store.database, Budget(1e9, 1e-5))
+            charge = ledger.charging(level="record", noise="local")
+            for number in range(ledger.head.entries, 10_000):
+                charge(number, Release(20.0, 0.3))
+                report()  # the release leaves the node
+
+    left = 0
+    for kill in range(8):
+        left += killed(work, reports=kill, more_s=0.0007 * kill)
+        with open_store(url, tmp_path) as store:
+            ledger = Ledger.open(store.database, BUDGET)
             assert left <= ledger.head.entries <= left + kill + 1  # at most one a crash that did not leave
-            assert ledger.spent() >= epsilon([Release(20.0, 0.3, left)], 1e-5)
-    assert left >= 4
+            assert left == 0 or ledger.spent() >= epsilon([Release(20.0, 0.3, left)], 1e-5)
+    assert left >= 28

@@ -124,18 +124,6 @@ def upgrade() -> None:
     op.create_index(op.f("ix_rounds_at"), "rounds", ["at"], unique=False)
     op.create_index(op.f("ix_rounds_life_round"), "rounds", ["life", "round"], unique=False)
     op.create_table(
-        "tokens",
-        sa.Column("name", sa.String(), nullable=False),
-        sa.Column("digest", sa.LargeBinary(), nullable=False),
-        sa.Column("role", sa.String(), nullable=False),
-        sa.Column("scopes", sa.JSON(), nullable=False),
-        sa.Column("made_at", sa.Float(precision=53), nullable=False),
-        sa.Column("expires_at", sa.Float(precision=53), nullable=True),
-        sa.Column("revoked_at", sa.Float(precision=53), nullable=True),
-        sa.PrimaryKeyConstraint("name", name=op.f("pk_tokens")),
-        sa.UniqueConstraint("digest", name=op.f("uq_tokens_digest")),
-    )
-    op.create_table(
         "verdicts",
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), nullable=False),
         sa.Column("event", sa.BigInteger(), nullable=False),

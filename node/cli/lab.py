@@ -12,6 +12,8 @@ from rich.console import Console
 
 from node.api.endpoint import parse_endpoint
 from node.cli.report import publish
+from node.console.watch import WatchedView
+from node.errors import UserError
 from node.lab.progress import View
 from overlay.topology import load_topology
 from overlay.topology_schema import Targets
@@ -31,12 +33,20 @@ def up(
         typer.Option(help="HOST:PORT of loopback: node i answers at PORT + i, to the token in OUT/token."),
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print report.json on stdout; progress on stderr.")] = False,
+    watch: Annotated[bool, typer.Option("--watch", help="Open the console over all nodes; q gives it back.")] = False,
 ) -> None:
     """Start every node of FILE as its own process, follow them, and leave a report.
+
+    With --watch the console is on the terminal until q: the lab goes on without it, and Ctrl-C then ends the lab.
 
     Exit 0: done. 1: a target of the file was missed, or a node ended early. 2: the input was wrong. 130: interrupted.
     """
     endpoint = None if api is None else parse_endpoint(api)
+    if watch and not (sys.stdin.isatty() and sys.stdout.isatty() and sys.stderr.isatty()):
+        raise UserError(
+            "--watch needs a terminal",
+            "Leave it out: progress is printed, and `grapevine console --run` looks at the run from another terminal.",
+        )
     written = load_topology(file)
     topology = written.with_overrides(rounds=rounds, seed=seed, dataset=dataset)
     if topology.rounds.count < written.rounds.count and topology.targets != Targets():
@@ -47,7 +57,7 @@ def up(
     from node.lab.runner import run_lab  # noqa: PLC0415
 
     console = Console(stderr=as_json)
-    run = run_lab(topology, folder, View(console), endpoint)
+    run = run_lab(topology, folder, WatchedView(console, folder) if watch else View(console), endpoint)
     short = publish(folder, console, as_json=as_json)
     if run.note is not None:
         sys.stderr.write(f"grapevine: {run.note}\n")

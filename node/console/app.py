@@ -7,6 +7,8 @@ Only what is on the screen is drawn, at most ten times a second, however many ev
 
 from __future__ import annotations
 
+import asyncio
+import signal
 from collections.abc import Iterable
 from typing import Any, ClassVar, Final
 
@@ -58,12 +60,12 @@ class Console(App[None]):
     """
     BINDINGS: ClassVar[list[BindingType]] = [
         *(Binding(f"{number + 1}", f"pane({number})", name, show=False) for number, (name, _) in enumerate(PANES)),
-        Binding("left_square_bracket", "node(-1)", "Node before", key_display="["),
-        Binding("right_square_bracket", "node(1)", "Next node", key_display="]"),
+        Binding("left_square_bracket", "node(-1)", "Node before", show=False),
+        Binding("right_square_bracket", "node(1)", "Next node", show=False),
         Binding("space", "playback('toggle')", "Play/pause"),
-        Binding("plus,equals_sign", "playback('faster')", "Faster", key_display="+"),
-        Binding("minus", "playback('slower')", "Slower", key_display="-"),
-        Binding("full_stop", "playback('step')", "Step", key_display="."),
+        Binding("plus,equals_sign", "playback('faster')", "Faster", show=False),
+        Binding("minus", "playback('slower')", "Slower", show=False),
+        Binding("full_stop", "playback('step')", "Step", show=False),
         Binding("backspace", "playback('rewind')", "Rewind", show=False),
         Binding("o", "operate", "Pause/resume rounds"),
         Binding("t", "theme", "Theme", show=False),
@@ -97,6 +99,8 @@ class Console(App[None]):
         self.theme_changed_signal.subscribe(self, lambda _theme: self._recolour())
         self.theme = DARK.name
         self._recolour()
+        if not self.is_headless:  # whoever ends this process gets the terminal back as it was
+            asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, self.exit)
         self.run_worker(self._source.run(self.desk), name="source", exit_on_error=True)
         self.set_interval(PAINT_S, self.paint)
         self.pane.arrive()

@@ -36,8 +36,11 @@ class Desk:
     """Wall clock, or the time that a replay is at."""
     views: dict[str, View] = field(default_factory=dict)
     current: str = ""
+    edges: tuple[tuple[str, str], ...] = ()
+    """Of the whole graph, by name, where somebody told it."""
     edition: int = 0
     """Grows with all that a screen might show."""
+    _chosen: bool = False
 
     def add(self, name: str) -> None:
         """A node that is there; the first is the one that is shown."""
@@ -45,6 +48,12 @@ class Desk:
             self.views[name] = View()
             self.current = self.current or name
             self.edition += 1
+
+    def arrange(self, names: Iterable[str]) -> None:
+        """Show the nodes in this order; the first of them, as long as nobody chose another."""
+        self.views = {name: self.views[name] for name in names if name in self.views} | self.views
+        self.current = self.current if self._chosen else next(iter(self.views), "")
+        self.edition += 1
 
     def take(self, name: str, events: Iterable[tuple[journal.Event, int]]) -> None:
         """Fold events of node `name`."""
@@ -76,7 +85,7 @@ class Desk:
     def show(self, name: str) -> None:
         """Show node `name`."""
         if name in self.views:
-            self.current = name
+            self.current, self._chosen = name, True
             self.edition += 1
 
     def scene(self) -> Scene:

@@ -7,7 +7,6 @@ from typing import Final
 
 from rich.text import Text
 
-EIGHTHS: Final = " ▏▎▍▌▋▊▉"
 STEPS: Final = "▁▂▃▄▅▆▇█"
 
 
@@ -33,3 +32,11 @@ def spark(values: Sequence[float], width: int, *, low: float | None = None, high
         return STEPS[0 if high == 0 else 3] * len(shown)
     places = (round((min(max(value, low), high) - low) / (high - low) * (len(STEPS) - 1)) for value in shown)
     return "".join(STEPS[place] for place in places)
+
+
+LEVELS: Final = "⠀⡀⡄⡆⡇"
+
+
+def level(values: Sequence[float], width: int, *, high: float) -> str:
+    """The last `width` of `values` between 0 and `high` as thin columns: for what is full most of the time."""
+    return "".join(LEVELS[round(min(max(value / high, 0.0), 1.0) * (len(LEVELS) - 1))] for value in values[-width:])

@@ -61,7 +61,7 @@ class Bar(Widget):
 def first_line(scene: Scene, width: int, ink: Ink) -> Text:
     """Node and state at the left, source and time at the right."""
     node, desk = scene.overview, scene.desk
-    left = Text("❧ ", ink.accent, no_wrap=True)
+    left = Text(no_wrap=True).append("❧ ", ink.accent)
     left.append(fit(desk.current or "no node yet", min(24, len(desk.current) or 11)), f"bold {ink.text}")
     if len(desk.views) > 1:
         left.append(f" {list(desk.views).index(desk.current) + 1}/{len(desk.views)} [ ]", ink.dim)
@@ -82,9 +82,10 @@ def link_text(link: Link, scene: Scene, ink: Ink) -> Text:
     """How events come in, and what time it is where they are from."""
     mark, word = LINK_WORDS[link.state]
     style = {"live": ink.good, "stale": ink.bad, "connecting": ink.warn}.get(link.state, ink.accent)
-    text = Text(f"{mark} {word}", f"bold {style}")
+    text = Text().append(f"{mark} {word}", f"bold {style}")
     if link.state == "stale" and scene.overview.last_at is not None:
         text.append(f" {duration(max(0.0, scene.now - link.since))}", style)
     elif link.state in ("replay", "paused"):
         text.append(f" {link.detail}", style)
-    return text.append(f"  {clock(scene.now or None)}", ink.dim)
+    at = scene.overview.last_at if link.state == "ended" else scene.now
+    return text.append(f"  {clock(at or None)}", ink.dim)

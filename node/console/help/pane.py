@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import ClassVar, Final
 
 from rich.text import Text
 from textual.app import ComposeResult
-from textual.containers import Horizontal
 
 from node.console.desk import Scene
 from node.console.drawing.ink import Ink
@@ -45,7 +44,7 @@ KEYS: Final = (
 
 def draw_keys(_scene: Scene, width: int, height: int, ink: Ink) -> Text:
     """In as many columns as they need."""
-    columns = max(1, min(3, width // 38, -(-len(KEYS) // max(1, height))))
+    columns = max(1, min(3, width // 34, -(-len(KEYS) // max(1, height))))
     deep = max(1, -(-len(KEYS) // columns))
     room = width // columns
     lines = []
@@ -55,7 +54,7 @@ def draw_keys(_scene: Scene, width: int, height: int, ink: Ink) -> Text:
             number = column * deep + line
             if number < len(KEYS):
                 key, words = KEYS[number]
-                part = Text(f"{key:<11}", f"bold {ink.accent}") if key else Text()
+                part = Text().append(f"{key:<11}" if key else "", f"bold {ink.accent}")
                 part.append(words, ink.text if key else f"bold {ink.dim}")
                 part.truncate(room, pad=True)
                 text.append_text(part)
@@ -76,20 +75,19 @@ def draw_settings(scene: Scene, width: int, height: int, ink: Ink) -> Text:
         ("log lines", f"{len(scene.log):,} kept, {view.log_dropped:,} gone"),
         ("rounds", f"{len(scene.model.rounds):,} kept, {scene.model.rounds_dropped:,} thinned"),
         ("times", "UTC"),
-        ("", ""),
-        ("colours", "never the only sign: states have words"),
+        ("colours", "never the only sign: every state has its word"),
         ("mouse", "works, and is never needed"),
     ]
     return facts(lines[:height], width, ink, label=11)
 
 
 class HelpPane(Pane):
-    """Keys at the left, settings at the right."""
+    """Keys above, settings below."""
 
-    DEFAULT_CSS = "HelpPane #settings { width: 40; } .-wide HelpPane #settings { width: 60; }"
+    SCOPED_CSS: ClassVar[bool] = False  # the size of the terminal is a class of the screen
+    DEFAULT_CSS = "HelpPane #settings { height: 8; } .-tall HelpPane #settings { height: 14; }"
 
     def compose(self) -> ComposeResult:
         """The panels."""
-        with Horizontal():
-            yield Panel("Keys", draw_keys, id="keys")
-            yield Panel("Settings", draw_settings, id="settings")
+        yield Panel("Keys", draw_keys, id="keys")
+        yield Panel("Settings", draw_settings, id="settings")

@@ -22,6 +22,7 @@ from node.view import VersionView
 class ModelPane(Pane):
     """Figures and plots at the left, versions at the right, the newest first."""
 
+    SCOPED_CSS: ClassVar[bool] = False  # the size of the terminal is a class of the screen
     DEFAULT_CSS = """
     ModelPane #left { width: 1fr; }
     ModelPane Rows { width: 34; height: 1fr; }

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Final
+from typing import ClassVar, Final
 
 from rich.text import Text
 from textual.app import ComposeResult
-from textual.containers import Grid
+from textual.containers import Horizontal
 
 from node.console.desk import Scene
 from node.console.drawing.ink import Ink
@@ -34,17 +34,17 @@ def draw_module(name: str, scene: Scene, width: int, height: int, ink: Ink) -> T
     """State, reason, settings in force."""
     module = scene.modules[name]
     mark, word = MODULE_MARKS[module.status]
-    text = Text(f"{mark} {word}", f"bold {module_style(module, ink)}", no_wrap=True)
+    text = Text(no_wrap=True).append(f"{mark} {word}", f"bold {module_style(module, ink)}")
     text.append(f"  {PURPOSE[name]}" if module.at is None else f"  since {clock(module.at)}", ink.dim)
+    text.truncate(width, overflow="ellipsis")
     lines: list[tuple[str, Cell]] = [("why", module.reason)] if module.reason else []
     lines += [(key.replace("_", " "), _value(value)) for key, value in module.settings.items()]
     room = max(0, height - 1)
     if len(lines) > room:
         lines = [*lines[: max(0, room - 1)], ("…", f"{len(lines) - room + 1} more")]
     if lines:
-        label = min(max(len(name) for name, _ in lines) + 2, max(8, width // 2))
+        label = min(max(len(name) for name, _ in lines) + 2, max(8, width * 3 // 5))
         text.append("\n").append_text(facts(lines, width, ink, label=label))
-    text.truncate(10**6)
     return text
 
 
@@ -59,17 +59,16 @@ def _value(value: str | float | bool | None) -> str:
 class ModulesPane(Pane):
     """A panel a module."""
 
+    SCOPED_CSS: ClassVar[bool] = False  # the size of the terminal is a class of the screen
     DEFAULT_CSS = """
-    ModulesPane Grid { grid-size: 3; grid-gutter: 0; }
-    ModulesPane #module-detection { row-span: 1; }
-    ModulesPane #module-learning { column-span: 1; }
-    ModulesPane #module-api { column-span: 1; }
+    ModulesPane .four { height: 2fr; }
+    ModulesPane .three { height: 1fr; }
     """
 
     def compose(self) -> ComposeResult:
         """The panels."""
-        with Grid():
-            for name in SHOWN:
-                yield Panel(
-                    name.capitalize() if name != "api" else "API", partial(draw_module, name), id=f"module-{name}"
-                )
+        for row, names in (("four", SHOWN[:2]), ("four", SHOWN[2:4]), ("three", SHOWN[4:])):
+            with Horizontal(classes=row):
+                for name in names:
+                    title = "API" if name == "api" else name.capitalize()
+                    yield Panel(title, partial(draw_module, name), id=f"module-{name}")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from rich.text import Text
 
 from node.console.desk import Scene
@@ -13,8 +15,16 @@ from node.console.drawing.table import Cell, facts
 from node.console.drawing.words import clock, epsilon, fit, percent
 from node.words import count, distance, duration, plain, size
 
-HIDDEN = {"none": "in the open", "shamir": "secret, proved short", "masks": "secret", "ckks": "secret", "bfv": "secret"}
-NOISE = {"off": "no noise", "record": "noise hides a row", "update": "noise hides a node"}
+HIDDEN: Final = {
+    "none": "in the open",
+    "shamir": "secret, proved short",
+    "masks": "secret",
+    "ckks": "secret",
+    "bfv": "secret",
+}
+NOISE: Final = {"off": "no noise", "record": "noise hides a row", "update": "noise hides a node"}
+NEARLY: Final = 0.9
+"""Share of a budget from which on its gauge is amber."""
 
 
 def draw_accuracy(scene: Scene, width: int, height: int, ink: Ink) -> Text:
@@ -85,11 +95,10 @@ def draw_privacy(scene: Scene, width: int, height: int, ink: Ink) -> Text:
         lines.append(("ε", ("none claimed", ink.dim)))
     elif node.epsilon_budget:
         share = node.epsilon / node.epsilon_budget
-        style = ink.bad if node.privacy_spent else ink.warn if share > 0.9 else ink.good
-        word = "SPENT" if node.privacy_spent else "of budget"
-        lines.append(("ε", f"{epsilon(node.epsilon)} of {epsilon(node.epsilon_budget)}"))
-        lines.append((f"{100 * share:3.0f} %", bar(share, max(4, width - 12), style, ink.faint)))
-        lines.append(("", (word, style)))
+        style = ink.bad if node.privacy_spent else ink.warn if share > NEARLY else ink.good
+        told = Text(f"{epsilon(node.epsilon)} of {epsilon(node.epsilon_budget)}  ", ink.text)
+        lines.append(("ε", told.append("SPENT" if node.privacy_spent else f"{100 * share:.0f} %", style)))
+        lines.append(("", bar(share, max(4, width - 12), style, ink.faint)))
     else:
         spent = Text(epsilon(node.epsilon), ink.text)
         lines.append(("ε so far", spent.append("  SPENT", ink.bad) if node.privacy_spent else spent))

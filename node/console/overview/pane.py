@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical
 
@@ -20,6 +22,7 @@ from node.console.panel import Panel
 class OverviewPane(Pane):
     """Plots at the left, figures at the right, alerts below."""
 
+    SCOPED_CSS: ClassVar[bool] = False  # the size of the terminal is a class of the screen
     DEFAULT_CSS = """
     OverviewPane #upper { height: 1fr; }
     OverviewPane #plots { width: 1fr; }
@@ -27,14 +30,14 @@ class OverviewPane(Pane):
     OverviewPane #accuracy { height: 3fr; }
     OverviewPane #distance { height: 2fr; min-height: 5; }
     OverviewPane #round { height: 1fr; min-height: 8; }
-    OverviewPane #privacy { height: auto; height: 6; }
+    OverviewPane #privacy { height: 7; }
     OverviewPane #traffic { height: 6; }
     OverviewPane #alerts { height: 5; }
     .-wide OverviewPane #figures { width: 48; }
     .-tall OverviewPane #privacy { height: 8; }
     .-tall OverviewPane #alerts { height: 12; }
-    .-short OverviewPane #round { height: 8; }
-    .-short OverviewPane #privacy { height: 1fr; }
+    .-short OverviewPane #round { height: 1fr; min-height: 5; }
+    .-short OverviewPane #privacy { height: 5; }
     .-short OverviewPane #traffic { height: 4; }
     """
 

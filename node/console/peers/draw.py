@@ -7,7 +7,7 @@ from typing import Final
 from rich.text import Text
 
 from node.console.desk import Scene
-from node.console.drawing.bars import bar, spark
+from node.console.drawing.bars import bar, level, spark
 from node.console.drawing.ink import Ink
 from node.console.drawing.marks import VERDICT_MARKS, verdict_style
 from node.console.drawing.plot import Series, plot
@@ -40,7 +40,7 @@ def draw_peer_line(peer: PeerView, now: float, width: int, ink: Ink) -> Text:
     """One peer in the list."""
     mark, word = VERDICT_MARKS[peer.verdict]
     style = verdict_style(peer, ink)
-    history = spark([value for _, value in peer.history], 12, low=0, high=100)
+    history = level([value for _, value in peer.history], 12, high=100)
     cells: list[Cell] = [
         peer.name,
         (f"{mark} {word}", style),
@@ -79,7 +79,7 @@ def draw_detail(scene: Scene, peer: PeerView | None, width: int, height: int, in
         return Text("Choose a peer with the arrow keys.", ink.dim)
     mark, word = VERDICT_MARKS[peer.verdict]
     style = verdict_style(peer, ink)
-    label = 10
+    label = 12
     until = quarantine_clock(peer, scene.now)
     why = peer.verdict_reason or "nothing held against it"
     lines: list[tuple[str, Cell]] = [
@@ -87,7 +87,7 @@ def draw_detail(scene: Scene, peer: PeerView | None, width: int, height: int, in
         ("reputation", bar(peer.reputation / 100, min(20, max(4, width - 16)), style, ink.faint)
             + Text(f" {peer.reputation:.0f}", style)),
         ("latency", Text.assemble((f"{latency(peer.latency_ms):>8} ", ink.text),
-                                  (spark(peer.latency_history, max(0, width - 20), low=0), ink.accent))),
+                                  (spark(peer.latency_history, min(24, max(0, width - 22)), low=0), ink.accent))),
     ]  # fmt: skip
     if peer.verdict == "quarantined":
         lines.insert(1, ("released", f"in {until}, at {clock(peer.until)} UTC"))

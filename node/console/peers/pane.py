@@ -22,6 +22,7 @@ from node.view import PeerView
 class PeersPane(Pane):
     """Worst first: whoever is held something against is not looked for."""
 
+    SCOPED_CSS: ClassVar[bool] = False  # the size of the terminal is a class of the screen
     DEFAULT_CSS = """
     PeersPane #split { layout: vertical; }
     PeersPane #split Rows { height: 1fr; min-height: 6; }

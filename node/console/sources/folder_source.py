@@ -19,14 +19,14 @@ BATCH: Final = 400
 
 
 class FolderSource:
-    """Follows DIR/NAME/journal.jsonl of every node. `names` are shown before their journals exist."""
+    """Follows DIR/NAME/journal.jsonl of every node."""
 
-    def __init__(self, folder: Path, names: tuple[str, ...] = ()) -> None:
+    def __init__(self, folder: Path) -> None:
         """Raises UserError where there is no folder."""
         if not folder.is_dir():
             raise UserError(f"{folder} is no folder", "Give the folder of a run: what `grapevine lab up --out` made.")
         self._folder = folder
-        self._followers = {name: journal.Follower(folder / name / "journal.jsonl") for name in names}
+        self._followers: dict[str, journal.Follower] = {}
 
     @property
     def where(self) -> str:
@@ -35,8 +35,6 @@ class FolderSource:
 
     async def run(self, desk: Desk) -> None:
         """Follow until cancelled."""
-        for name in self._followers:
-            desk.add(name)
         listed = 0.0
         while True:
             if listed <= 0:
@@ -59,6 +57,8 @@ class FolderSource:
             if name not in self._followers:
                 self._followers[name] = journal.Follower(self._folder / name / "journal.jsonl")
                 desk.add(name)
+        if list(desk.views) != (ordered := sorted(desk.views, key=_natural)):
+            desk.arrange(ordered)
 
     @staticmethod
     def _state(desk: Desk) -> tuple[LinkState, str]:

@@ -15,14 +15,15 @@ from node.cli.canvas import DOTS_ACROSS, DOTS_DOWN, Canvas
 from node.cli.layouts import Positions, positions_of
 from node.console.desk import Scene
 from node.console.drawing.ink import Ink
-from node.console.drawing.marks import VERDICT_MARKS, verdict_style
+from node.console.drawing.marks import NODE_MARKS, VERDICT_MARKS, node_style, verdict_style
 from node.console.drawing.table import Cell, Column, head, layout, row
-from node.console.drawing.words import fit
+from node.console.drawing.words import fit, percent
 from node.view import PeerView
 from node.words import size
 
 DRAWN_NODES_MAX: Final = 64
 LABEL_MAX: Final = 16
+EDGES_MAX: Final = 4096
 ME: Final = "◆"
 BUSY: Final = 0.5
 """Share of the busiest edge's bytes above which an edge is drawn without gaps."""
@@ -54,6 +55,9 @@ def graph_of(scene: Scene) -> Graph:
             told = peer.last_bytes if counted and peer.up else None
             before = edges.get(pair)
             edges[pair] = told if before is None else max(before, told or 0)
+    for one, other in desk.edges[:EDGES_MAX]:
+        ends = names.setdefault(one, len(names)), names.setdefault(other, len(names))
+        edges.setdefault((min(ends), max(ends)), None)
     return Graph(tuple(names), edges)
 
 
@@ -92,9 +96,9 @@ class _Drawing:
     def render(self) -> Text:
         most = max((told for told in self._graph.edges.values() if told), default=0)
         for (i, j), told in sorted(self._graph.edges.items(), key=lambda edge: edge[1] or 0):
-            share = (told or 0) / most if most else 0.0
-            style = self._ink.accent if share >= BUSY else self._ink.dim if told or not most else self._ink.faint
-            gap = 1 if share >= BUSY else 2 if told else 4 if most else 2
+            busy = bool(most) and (told or 0) >= BUSY * most
+            style = self._ink.accent if busy else self._ink.dim if told else self._ink.faint
+            gap = 1 if busy or told is None else 2 if told else 4
             self._canvas.line(self._dot(i), self._dot(j), style, gap=gap)
         for i, cell in enumerate(self._cells):
             mark, style = self._mark(self._graph.names[i])
@@ -145,32 +149,65 @@ class _Drawing:
         return min(places, key=cost)[0]
 
 
-COLUMNS: Final = (
-    Column("node", 10, grow=True),
-    Column("state", 13),
+SEEN: Final = (
+    Column("peer", 8, grow=True),
+    Column("verdict", 13),
     Column("rep", 3, "right"),
     Column("last round", 10, "right", rank=1),
+)
+NODES: Final = (
+    Column("node", 8, grow=True),
+    Column("state", 11),
+    Column("round", 5, "right"),
+    Column("accuracy", 8, "right", rank=1),
+    Column("rep", 3, "right", rank=2),
 )
 
 
 def draw_legend(scene: Scene, width: int, height: int, ink: Ink) -> Text:
-    """Every neighbour in a line, and what the signs mean."""
-    places = layout(COLUMNS, width)
-    peers = list(scene.peers.values())
-    room = max(0, height - 5)
-    lines = [head(places, ink)] if peers else [Text("No peer yet.", ink.dim)]
-    lines += [_line(peer, places, ink) for peer in peers[:room]]
-    if len(peers) > room:
-        lines.append(Text(f"and {len(peers) - room} more", ink.dim))
-    lines += [Text()] * (height - len(lines) - 3 if height - len(lines) > 3 else 0)
-    lines.append(Text(f"{ME} ", ink.accent).append("this node  ○ down", ink.dim))
-    lines.append(Text("━ ", ink.accent).append("busy edge  ┄ quiet or not told", ink.dim))
+    """Every node of a run, or every neighbour of one node, in a line; and what the signs mean."""
+    lines = _nodes(scene, width, ink) if len(scene.desk.views) > 1 else _seen(scene, width, ink)
+    signs = [
+        Text(f"{ME} ", ink.accent).append("this node  ○ down  ◐ suspect", ink.dim),
+        Text("━ ", ink.accent)
+        .append("busy edge  ┄ quiet  ", ink.dim)
+        .append("━ ", ink.faint)
+        .append("not told", ink.dim),
+    ]
+    room = max(1, height - len(signs) - 1)
+    if len(lines) > room:
+        lines = [*lines[: room - 1], Text(f"and {len(lines) - room + 1} more", ink.dim)]
+    lines += [Text()] * max(0, height - len(lines) - len(signs)) + signs
     return Text("\n", no_wrap=True).join(lines[:height])
 
 
-def _line(peer: PeerView, places: Sequence[tuple[int, Column, int]], ink: Ink) -> Text:
+def _seen(scene: Scene, width: int, ink: Ink) -> list[Text]:
+    if not scene.peers:
+        return [Text("No peer yet.", ink.dim)]
+    places = layout(SEEN, width)
+    return [head(places, ink), *(_peer(peer, places, ink) for peer in scene.peers.values())]
+
+
+def _peer(peer: PeerView, places: Sequence[tuple[int, Column, int]], ink: Ink) -> Text:
     mark, word = VERDICT_MARKS[peer.verdict]
     style = verdict_style(peer, ink)
     state: Cell = (f"{mark} {word}", style) if peer.up or peer.verdict != "trusted" else ("○ DOWN", ink.dim)
     told = size(peer.last_bytes) if peer.last_bytes else "–"
     return row([peer.name, state, (f"{peer.reputation:.0f}", style), (told, ink.dim)], places, ink)
+
+
+def _nodes(scene: Scene, width: int, ink: Ink) -> list[Text]:
+    places = layout(NODES, width)
+    lines = [head(places, ink)]
+    for name, view in scene.desk.views.items():
+        node, peer = view.overview, scene.peers.get(name)
+        mark, word = NODE_MARKS[node.state]
+        cells: list[Cell] = [
+            (name, f"bold {ink.accent}") if name == scene.desk.current else name,
+            (f"{mark} {word}", node_style(node.state, ink)),
+            f"{node.round}",
+            percent(node.champion_accuracy if node.test_accuracy is None else node.test_accuracy),
+            ("–", ink.dim) if peer is None else (f"{peer.reputation:.0f}", verdict_style(peer, ink)),
+        ]
+        lines.append(row(cells, places, ink))
+    return lines

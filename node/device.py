@@ -16,6 +16,7 @@ from node.api.endpoint import Endpoint
 from node.assembly import NodeSpec, run_node
 from node.errors import RunError, plain_user_errors
 from node.lab.lying import lying, rows_of
+from node.logs import open_log
 from node.rows import own_rows, public_rows
 from node.state import StateFolder
 from overlay.discovery import StaticBook
@@ -33,13 +34,12 @@ def run_device(
 ) -> None:
     """Run node `name` until SIGTERM or SIGINT. `file` is named in errors. Raises UserError."""
     refuse_adversary(topology, name, file, allowed=allow_adversary)
-    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
-    log = structlog.get_logger().bind(node=name)
     torch.set_num_threads(1)
     identity = state.load_identity()
     peers = peers_of(topology, file)
-    log.info("loading data")
-    with state.locked():
+    with state.locked(), open_log(state.path, name, sys.stderr):
+        log = structlog.get_logger()
+        log.info("loading data")
         spec = NodeSpec(
             topology=topology,
             name=name,
@@ -57,7 +57,9 @@ def run_device(
             with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
 
                 async def stop() -> str:
-                    return signal.Signals(await anext(signals)).name
+                    told = signal.Signals(await anext(signals)).name
+                    log.info("stopping after the round under way; once more to stop at once", signal=told)
+                    return told
 
                 log.info("running", peer_id=identity.peer_id, listen=topology.nodes[topology.index(name)].listen)
                 await run_node(spec, identity, stop=stop)

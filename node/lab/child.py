@@ -21,6 +21,7 @@ from node.lab.folder import RunFolder
 from node.lab.launch import NodeOrder
 from node.lab.lying import lying, rows_of
 from node.learning.data import load_saved
+from node.logs import open_log
 from node.state import StateFolder
 from overlay.discovery import FolderBook
 from overlay.topology import parse_topology
@@ -41,7 +42,7 @@ def run_child(order: NodeOrder) -> None:
     topology = parse_topology(order.topology, "the lab's topology")
     state = StateFolder(folder.state(order.name))
     try:
-        with state.locked():
+        with state.locked(), open_log(state.path, order.name, None):
             spec = NodeSpec(
                 topology=topology,
                 name=order.name,

@@ -31,6 +31,7 @@ from node.learning.contribution import Plain, Strategy
 from node.learning.data import Dataset
 from node.learning.learner import Learner
 from node.life import levers_of, live, pack_pause, paused_in
+from node.logs import log_event
 from node.lookout import lookout_of
 from node.privacy import Privacy, privacy_of
 from node.private_player import Privately
@@ -240,6 +241,7 @@ async def _run(
     drawn = guard is not None and spec.topology.plan.drawn
     with journal.Journal.open(spec.journal) as book:
         feed = Feed(book)
+        feed.attach(log_event)
         champions = Champions(store.models, learner, feed.write, time.time)
         async with (
             keeping_up(

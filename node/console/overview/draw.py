@@ -122,6 +122,8 @@ def draw_traffic(scene: Scene, width: int, height: int, ink: Ink) -> Text:
 def draw_alerts(scene: Scene, width: int, height: int, ink: Ink) -> Text:
     """What is wrong now; where nothing is, the last that happened."""
     alerts = scene.alerts
+    if scene.overview.state == "awaited":
+        return _awaited("Nothing is known yet: the first event of a journal is awaited.", ink)
     if not alerts:
         text = Text("● nothing is wrong\n", ink.good, no_wrap=True)
         for line in scene.log[-max(0, height - 1) :]:

@@ -55,8 +55,8 @@ def graph_of(scene: Scene) -> Graph:
             told = peer.last_bytes if counted and peer.up else None
             before = edges.get(pair)
             edges[pair] = told if before is None else max(before, told or 0)
-    for one, other in desk.edges[:EDGES_MAX]:
-        ends = names.setdefault(one, len(names)), names.setdefault(other, len(names))
+    for pair_of_names in desk.edges[:EDGES_MAX]:
+        ends = [names.setdefault(end, len(names)) for end in pair_of_names]
         edges.setdefault((min(ends), max(ends)), None)
     return Graph(tuple(names), edges)
 
@@ -169,10 +169,7 @@ def draw_legend(scene: Scene, width: int, height: int, ink: Ink) -> Text:
     lines = _nodes(scene, width, ink) if len(scene.desk.views) > 1 else _seen(scene, width, ink)
     signs = [
         Text(f"{ME} ", ink.accent).append("this node  ○ down  ◐ suspect", ink.dim),
-        Text("━ ", ink.accent)
-        .append("busy edge  ┄ quiet  ", ink.dim)
-        .append("━ ", ink.faint)
-        .append("not told", ink.dim),
+        Text("━ ", ink.accent).append("busy  ┄ quiet  ", ink.dim).append("━ ", ink.faint).append("unknown", ink.dim),
     ]
     room = max(1, height - len(signs) - 1)
     if len(lines) > room:

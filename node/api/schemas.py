@@ -17,7 +17,6 @@ REASON_PATTERN: Final = r"^[^\x00-\x1f\x7f-\x9f]*[^\x00-\x20\x7f-\xa0][^\x00-\x1
 
 Reason = Annotated[
     str,
-    AfterValidator(partial(plain, limit=MAX_TEXT)),
     Field(
         min_length=1,
         max_length=MAX_TEXT,
@@ -25,6 +24,7 @@ Reason = Annotated[
         description="Why, for the journal.",
         examples=["maintenance of line 3"],
     ),
+    AfterValidator(partial(plain, limit=MAX_TEXT)),
 ]
 
 

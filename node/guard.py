@@ -18,8 +18,10 @@ from consensus.open_phases import Phases, Then
 from consensus.private_dealer import Randbytes
 from consensus.private_messages import BodyError
 from consensus.rules import Rule
+from consensus.shamir_sharing import ShamirSharing
 from consensus.sharing import Hand, Sharing, Update
 from consensus.signer import Signer
+from consensus.vault import Vault
 from crypto.identity import Identity, PeerId, Verifier, verify
 from crypto.sealing import ChannelKey, SealingError
 from node.errors import StateError
@@ -69,6 +71,9 @@ class Guard:
         times over.
         """
         self.letters = Letters(peers, rounds=rounds, most_bytes=self.room)
+        # Alone of the kinds of sharing it has shares that can be opened again.
+        self.vault = Vault(sharing.keep_rounds if isinstance(sharing, ShamirSharing) else 0)
+        """What is kept of closed rounds: assign that of a round which is closed. In memory alone."""
         self._me = identity.peer_id
         hand = Hand(Signer(identity.sign, Verifier().verify, randbytes), channel_key, key_is_new)
         self._terms = GuardedTerms(sharing, hand, rule, momentum, apart)
@@ -136,7 +141,7 @@ class Guard:
         return GuardedRound(
             self._me,
             number,
-            self._terms,
+            replace(self._terms, hand=replace(self._terms.hand, vault=self.vault)),
             phases,
             trained,
             update,

@@ -188,6 +188,18 @@ class RolledBack(_Event):
     reason: str
 
 
+class Recalled(_Event):
+    """What a convicted peer had brought to `rounds` was taken out of the base that the cell has in common."""
+
+    type: Literal["recalled"] = "recalled"
+    round: Count
+    peer: str
+    rounds: tuple[Count, ...]
+    """Empty where it could not be taken out."""
+    refused: str | None = None
+    """Why it could not be."""
+
+
 class Refused(_Event):
     """A stranger, a wrong greeting, or bytes that broke the wire format. `peer` is a name or PeerId when proved."""
 
@@ -291,6 +303,7 @@ Event = Annotated[
     | PrivacySpent
     | Promoted
     | RolledBack
+    | Recalled
     | Refused
     | Faulted
     | Unseeded

@@ -78,7 +78,9 @@ class PrivatePlayer:
         """Take over what `round_` leaves; None where it was given up."""
         outcome = round_.outcome  # once: a round that was given up may close at this moment, in its thread
         if outcome is not None:
-            self.guard.base = round_.base
+            self.guard.base, self.guard.vault = round_.base, round_.vault
+            if round_.recovered is not None:
+                self._book.recalled(round_.number, round_.recovered)
             self.secret = round_.secret
             self.void = None if round_.secret is None else round_.secret.void
             for culprit in round_.faults:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from consensus.effects import Outcome
+from consensus.vault import Recalled
 from crypto.identity import PeerId
 from detect.peers.reputation import Change
 from node import journal
@@ -131,6 +132,14 @@ class RoundRecord:
         self._record(journal.Faulted(at=self._wall_clock(), round=number, peer=name, reason=reason, proved=proved))
         if self._on_fault is not None:
             self._on_fault(number, culprit, reason, proved)
+
+    def recalled(self, number: int, recalled: Recalled) -> None:
+        """What a convict had brought was taken out of the base, or could not be."""
+        rounds = tuple(part.number for part in recalled.parts)
+        name = self._names[recalled.peer]
+        self._record(
+            journal.Recalled(at=self._wall_clock(), round=number, peer=name, rounds=rounds, refused=recalled.refused)
+        )
 
     def _found(self, review: Review) -> None:
         now = self._wall_clock()

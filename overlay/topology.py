@@ -29,6 +29,7 @@ from overlay.topology_checks import (
     cell_size,
     check_bench,
     check_data,
+    check_kept_rounds,
     check_privacy,
     check_rule,
     check_sharing,
@@ -159,6 +160,7 @@ class Topology(Section):
             self.detect.bench,
             self.consensus.rule,
             self.consensus.byzantine,
+            fixed=self.consensus.committee == "cliques",
         )
         return sharing_of(self.privacy, setting)
 
@@ -244,6 +246,7 @@ class Topology(Section):
         _ = self.plan  # so that committees which cannot be formed are noticed now
         if self.privacy.sharing != "none":
             check_sharing(self.privacy, self.consensus, self.names, self.plan, self.detect.bench)
+            check_kept_rounds(self.privacy, self.consensus)
         check_rule(self.consensus, self.names, self.plan)
         check_bench(self.detect, self.consensus, self.privacy)
         members = None if self.privacy.sharing == "none" else self.cell_members - self.detect.bench

@@ -104,6 +104,19 @@ def check_bench(detect: Detect, consensus: Consensus, privacy: Privacy) -> None:
         raise Problem(what, "write bench = 0", "detect.bench")
 
 
+def check_kept_rounds(privacy: Privacy, consensus: Consensus) -> None:
+    """Who asks for shares to be kept has cells in which they can be used."""
+    if not privacy.keep_rounds:
+        return
+    what = None
+    if consensus.committee != "cliques":
+        what = f'committee = "{consensus.committee}" draws cells anew, and who holds a member\'s shares is scattered'
+    elif privacy.coordinates < 1:
+        what = "rounds that are about other coordinates each time leave nothing that could be subtracted alike"
+    if privacy.sharing == "shamir" and what is not None:
+        raise Problem(f"= {privacy.keep_rounds} has no effect: {what}", "take it out", "privacy.keep_rounds")
+
+
 def check_sharing(privacy: Privacy, consensus: Consensus, names: Sequence[str], made: Plan, bench: int = 0) -> None:
     """The committees can hide what is shared in them."""
     kind, here = consensus.committee, f'= "{privacy.sharing}"'

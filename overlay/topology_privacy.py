@@ -6,6 +6,7 @@ from typing import Final, Literal, Self
 
 from pydantic import Field, model_validator
 
+from consensus.private_terms import MAX_KEPT
 from overlay.section import Section
 from overlay.topology_errors import Problem
 
@@ -13,7 +14,7 @@ MAX_ROWS: Final = 1 << 40
 
 _READ: Final[dict[str, tuple[str, ...]]] = {
     "none": (),
-    "shamir": ("tolerated", "packing", "liars", "absentees", "clip", "coordinates", "screen"),
+    "shamir": ("tolerated", "packing", "liars", "absentees", "clip", "coordinates", "screen", "keep_rounds"),
     "masks": ("tolerated", "absentees", "clip", "coordinates"),
     "ckks": ("tolerated", "absentees", "clip", "coordinates"),
     "bfv": ("tolerated", "absentees", "clip", "coordinates"),
@@ -48,6 +49,8 @@ class Privacy(Section):
     """Whether a cell weighs its updates by noised distances, so as to bear consensus.byzantine liars in it."""
     screen_noise: float = Field(default=0.1, ge=1e-3, le=10)
     """Deviation of the noise on a squared distance, in (clip / 0.9) squared: more hides more, and screens worse."""
+    keep_rounds: int | None = Field(default=None, ge=0, le=MAX_KEPT)
+    """Rounds whose shares holders keep, to take out what a convict brought; left out: 3 where cells are fixed."""
     dp: Literal["off", "record", "update"] = "off"
     """off: no noise | record: a row of a node's data is hidden | update: all that a node does is hidden"""
     noise: Literal["local", "distributed"] = "local"

@@ -16,6 +16,8 @@ from crypto.fixedpoint import FixedPoint
 from overlay.topology_privacy import Privacy
 
 MIN_HONEST: Final = 2
+KEPT_ROUNDS: Final = 3
+"""Rounds that shares are kept of where the file does not say."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +37,8 @@ class Setting:
     """How vectors are averaged; a screen takes it where it needs distances alone."""
     byzantine: int = 0
     """Members of a committee that the rule is to bear."""
+    fixed: bool = False
+    """Whether cells have the same members in every round."""
 
 
 def sharing_of(privacy: Privacy, setting: Setting) -> Sharing:
@@ -65,6 +69,7 @@ def sharing_of(privacy: Privacy, setting: Setting) -> Sharing:
                 liars=privacy.liars,
                 least_honest=honest,
                 screen=screen,
+                keep_rounds=kept_rounds(privacy, fixed=setting.fixed),
             )
         case "masks":
             return MaskedSharing(**about, tolerated=privacy.tolerated, least_honest=max(MIN_HONEST, honest or 0))
@@ -72,6 +77,13 @@ def sharing_of(privacy: Privacy, setting: Setting) -> Sharing:
             kind = cast(Literal["ckks", "bfv"], privacy.sharing)
             # The keeper is the one that is tolerated: it reads the sum of the others.
             return EncryptedSharing(**about, kind=kind, least=max(MIN_CIPHERTEXTS, honest or 0))
+
+
+def kept_rounds(privacy: Privacy, *, fixed: bool) -> int:
+    """W, where those who hold a member's shares meet again, and rounds are about the same coordinates; else 0."""
+    if not fixed or privacy.sharing != "shamir" or privacy.coordinates < 1:
+        return 0
+    return KEPT_ROUNDS if privacy.keep_rounds is None else privacy.keep_rounds
 
 
 def screen_of(privacy: Privacy, setting: Setting) -> Screen | None:

@@ -17,6 +17,8 @@ class Closing:
     secret = None
     faults = ()
     base = "that of the round"
+    vault = "what it kept"
+    recovered = None
 
     def __init__(self, outcomes) -> None:
         self.outcomes = outcomes
@@ -27,7 +29,7 @@ class Closing:
 
 
 def player(base="ours"):
-    means = Privately(SimpleNamespace(base=base), InlineCompute(), ComputedJobs(InlineCompute()))
+    means = Privately(SimpleNamespace(base=base, vault="ours"), InlineCompute(), ComputedJobs(InlineCompute()))
     return PrivatePlayer(means, SimpleNamespace(send=None), SimpleNamespace(fault=None), None)
 
 
@@ -35,6 +37,6 @@ def test_model_and_base_are_taken_over_together_or_not_at_all():
     """The model of a round without its base: what all had learned would be learned again."""
     one = player()
     assert one.end(Closing([None, OUTCOME])) is None
-    assert one.guard.base == "ours"
+    assert (one.guard.base, one.guard.vault) == ("ours", "ours")
     assert one.end(Closing([OUTCOME])) is OUTCOME
-    assert one.guard.base == "that of the round"
+    assert (one.guard.base, one.guard.vault) == ("that of the round", "what it kept")

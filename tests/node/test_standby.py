@@ -183,7 +183,7 @@ async def test_a_rollback_is_journalled_before_and_after_and_durable_before_the_
         assert (back.to_version, back.reason, again.version) == (3, "ordered by ops: 7 is poisoned", 9)
 
 
-# --- for want of a quorum -----------------------------------------------------------------------------------------------
+# --- for want of a quorum ---------------------------------------------------------------------------------------------
 
 
 async def test_a_minority_pauses_says_so_once_and_goes_on_by_itself(autojump_clock):
@@ -237,7 +237,7 @@ async def test_an_operators_pause_goes_before_a_lack_of_quorum_and_leaves_it_to_
         assert pauses(member) == causes
 
 
-# --- an end in order ----------------------------------------------------------------------------------------------------
+# --- an end in order --------------------------------------------------------------------------------------------------
 
 
 async def test_a_drained_node_finishes_its_round_and_goes(autojump_clock):

@@ -62,12 +62,12 @@ class Console(App[None]):
         *(Binding(f"{number + 1}", f"pane({number})", name, show=False) for number, (name, _) in enumerate(PANES)),
         Binding("left_square_bracket", "node(-1)", "Node before", show=False),
         Binding("right_square_bracket", "node(1)", "Next node", show=False),
-        Binding("space", "playback('toggle')", "Play/pause"),
+        Binding("space", "playback('toggle')", "Play"),
         Binding("plus,equals_sign", "playback('faster')", "Faster", show=False),
         Binding("minus", "playback('slower')", "Slower", show=False),
         Binding("full_stop", "playback('step')", "Step", show=False),
         Binding("backspace", "playback('rewind')", "Rewind", show=False),
-        Binding("o", "operate", "Pause/resume rounds"),
+        Binding("o", "operate", "Rounds"),
         Binding("t", "theme", "Theme", show=False),
         Binding("7,question_mark", "pane(6)", "Help", key_display="7", show=False),
         Binding("q,ctrl+q", "quit", "Quit", key_display="q"),
@@ -90,7 +90,7 @@ class Console(App[None]):
         with ContentSwitcher(initial="pane-0"):
             for number, (_, pane) in enumerate(PANES):
                 yield pane(id=f"pane-{number}")
-        yield Footer(show_command_palette=True)
+        yield Footer(compact=True)
 
     def on_mount(self) -> None:
         """Start the source, and paint."""

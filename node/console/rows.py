@@ -8,6 +8,7 @@ from typing import ClassVar
 from rich.text import Text
 from textual import events
 from textual.binding import Binding, BindingType
+from textual.content import Content
 from textual.message import Message
 from textual.widget import Widget
 
@@ -80,6 +81,10 @@ class Rows(Widget, can_focus=True):
             self._cursor = self._cursor if place is None else place
         self._cursor = min(self._cursor, max(0, len(keys) - 1))
         self.refresh()
+
+    def entitle(self, title: str, subtitle: str) -> None:
+        """Words for the frame; whatever they quote is no markup."""
+        self.border_title, self.border_subtitle = Content(title), Content(subtitle)
 
     @property
     def selected(self) -> Hashable | None:

@@ -83,10 +83,10 @@ class LogsPane(Pane):
         self._lines = [line for line in log if wanted.shows(line)]
         newest = log[-1].id if log else 0
         waiting = sum(line.id > newest for line in scene.log)
-        rows.border_title = f"Log · {wanted.level} and above" + (f" · “{wanted.search}”" if wanted.search else "")
+        title = f"Log · {wanted.level} and above" + (f" · “{wanted.search}”" if wanted.search else "")
         state = f"PAUSED, {waiting} waiting" if wanted.held is not None else "FOLLOWING" if rows.follow else "SCROLLED"
         older = f", {scene.view.log_dropped:,} older not kept" if scene.view.log_dropped else ""
-        rows.border_subtitle = f"{len(self._lines):,} of {len(log):,}{older} · {state}"
+        rows.entitle(title, f"{len(self._lines):,} of {len(log):,}{older} · {state}")
         empty = "No line fits the filter: L changes the level, / the search, R shows all." if log else None
         rows.fill([line.id for line in self._lines], self._line, ink, empty=empty)
 

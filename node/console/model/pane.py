@@ -60,7 +60,7 @@ class ModelPane(Pane):
         self._versions = list(reversed(scene.model.versions))
         self._champion = scene.model.champion_version
         rows = self.query_one(Rows)
-        rows.border_subtitle = f"{len(self._versions)}, newest first"
+        rows.entitle("Versions", f"{len(self._versions)}, newest first")
         keys = [(version.version, version.round) for version in self._versions]
         rows.fill(keys, self._line, ink, head=draw_versions_head)
         super().show(scene, ink)

@@ -69,9 +69,7 @@ class PeersPane(Pane):
         rows = self.query_one(Rows)
         order = "worst first" if self._worst_first else "as on the peer list"
         away = sum(peer.verdict in ("quarantined", "evicted") for peer in self._peers)
-        rows.border_title = f"Peers of {len(self._peers)}" if self._peers else "Peers"
-        rows.border_title = f"Peers · {len(self._peers)}"
-        rows.border_subtitle = f"{away} not averaged · {order}"
+        rows.entitle(f"Peers · {len(self._peers)}", f"{away} not averaged · {order}")
         rows.fill([peer.name for peer in self._peers], self._line, ink, head=draw_head)
         super().show(scene, ink)
 

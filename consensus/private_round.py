@@ -30,6 +30,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Collection
 from dataclasses import replace
+from typing import ClassVar
 
 from consensus.agreement import Agreement, Outgoing
 from consensus.compute import SecretEffect, SecretEvent
@@ -66,6 +67,8 @@ class PrivateRound:
     update that is not finite.
     """
 
+    deals: ClassVar[type[PrivateDealer]] = PrivateDealer
+
     def __init__(
         self,
         me: PeerId,
@@ -92,7 +95,7 @@ class PrivateRound:
         self._notary = Notary(terms.cell, self._me, terms.number, terms.context, sign, verify, everyone)
         self._dealer: PrivateDealer | None = None
         if update is not None:
-            self._dealer = PrivateDealer(terms, self._me, randbytes, update=update, noise=noise)
+            self._dealer = self.deals(terms, self._me, randbytes, update=update, noise=noise)
         self._holder = PrivateHolder(terms, self._me, channel_key)
         self._culprits = Culprits(terms.cell, self._me)
         self._stages = Stages(

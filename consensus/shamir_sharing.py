@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
@@ -51,6 +51,8 @@ class ShamirSharing:
     """See `PrivateTerms.direct_bytes`: where a wave costs more than the bytes that it spares."""
     screen: Screen | None = None
     """How updates are weighed by noised distances; None: all weigh the same."""
+    plays: type[PrivateRound] = field(default=PrivateRound, repr=False)
+    """How this member takes part; liars of a lab have their own ways."""
     keep_rounds: int = 0
     """See `PrivateTerms.keep_rounds`."""
 
@@ -114,7 +116,7 @@ class ShamirSharing:
         mine = hand.channel_key.public
         # Who has published no key is sent boxes that it cannot open, and is not waited for.
         keys = {peer: channel_keys.get(peer, mine) for peer in cell} | {me: mine}
-        return PrivateRound(
+        return self.plays(
             me,
             self._terms(cell, number, epoch, size, keys),
             None if update is None else update.vector,

@@ -15,7 +15,7 @@ from crypto.identity import PeerId, parse_peer_id
 from node.api.endpoint import Endpoint
 from node.assembly import NodeSpec, run_node
 from node.errors import RunError, plain_user_errors
-from node.lab.lying import lying, rows_of
+from node.lab.lying import betraying_of, lying, rows_of
 from node.logs import open_log
 from node.rows import own_rows, public_rows
 from node.state import StateFolder
@@ -50,6 +50,7 @@ def run_device(
             shard=rows_of(topology, name, own_rows(topology, name)),
             rows=public_rows(topology),
             lying=lying(topology, name),
+            betraying=betraying_of(topology, name),
             api=api,
         )
 

@@ -16,7 +16,7 @@ from consensus.effects import Outcome
 from consensus.messages import Vector
 from consensus.private_outcome import PrivateOutcome
 from crypto.identity import PeerId
-from detect.peers.evidence import Evidence, Severity
+from detect.peers.evidence import FAULT, Evidence, Severity
 from detect.peers.features import Seen
 from detect.peers.quarantine import Verdict
 from detect.peers.reputation import FULL, Change
@@ -96,7 +96,7 @@ class Lookout:
         """A peer did what no honest peer does; weighed at the next review."""
         if len(self._pending) < _MAX_PENDING:
             severity = Severity.PROVED if proved else Severity.HIGH
-            self._pending.append(Evidence(culprit, number, "fault", severity, reason))
+            self._pending.append(Evidence(culprit, number, FAULT, severity, reason))
 
     def begin(self) -> None:
         """A round begins: from now on until its end the same peers are shunned."""

@@ -37,7 +37,7 @@ GRADED: Final = (
 """Of these, what a number after a colon makes stronger or weaker: sign-flip:3."""
 BETRAYALS: Final = (
     *("equivocation", "two-votes", "long-vector", "wrong-shares", "rubbish", "wrong-nonce", "wrong-scalars"),
-    *("wrong-opening", "two-openings", "wrong-part", "wrong-check", "wrong-certificate", "silent"),
+    *("wrong-opening", "two-openings", "wrong-certificate", "silent"),
 )
 """What a protocol-liar does in a private round, after a colon: protocol-liar:wrong-shares."""
 

@@ -11,6 +11,11 @@ MAX_REASON = 200
 """Characters: what a peer did is told, not what it wrote."""
 
 
+FAULT = "fault"
+"""The kind of what no honest peer does, however its data and its network are: seen over a channel that proves who
+speaks. It is no matter of degree. One is enough for a quarantine, even where nothing proves it to others."""
+
+
 class Severity(StrEnum):
     """How much a fact says. A low one may be an honest peer's bad luck."""
 

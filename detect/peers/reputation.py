@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from crypto.identity import PeerId
-from detect.peers.evidence import SHARE_OF_PENALTY, Evidence, Severity
+from detect.peers.evidence import FAULT, SHARE_OF_PENALTY, Evidence, Severity
 from detect.peers.quarantine import Response, Standing, Verdict
 
 FULL = 100.0
@@ -47,7 +47,10 @@ class Reputations:
     def accuse(self, evidence: Evidence, now: float) -> Change | None:
         """Take a fact in; the change of verdict that it brings. Raises `KeyError` for a peer off the list."""
         record = self._records[evidence.peer]
-        cost = min(record.score, self._response.penalty * SHARE_OF_PENALTY[evidence.severity])
+        cost = self._response.penalty * SHARE_OF_PENALTY[evidence.severity]
+        if evidence.kind == FAULT and evidence.severity is Severity.HIGH:
+            cost = max(cost, record.score - self._response.limit + 1)
+        cost = min(record.score, cost)
         record.score -= cost
         record.facts.append((evidence, -cost))
         if evidence.severity is Severity.PROVED:

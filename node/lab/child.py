@@ -19,7 +19,7 @@ from node.assembly import NodeSpec, run_node
 from node.errors import UserError, plain_user_errors
 from node.lab.folder import RunFolder
 from node.lab.launch import NodeOrder
-from node.lab.lying import lying, rows_of
+from node.lab.lying import betraying_of, lying, rows_of
 from node.learning.data import load_saved
 from node.logs import open_log
 from node.state import StateFolder
@@ -54,6 +54,7 @@ def run_child(order: NodeOrder) -> None:
                 test=load_saved(folder.test),
                 rows=order.rows,
                 lying=lying(topology, order.name),
+                betraying=betraying_of(topology, order.name),
                 drain_s=min(DRAIN_S, topology.rounds.deadline_s),
                 api=parse_endpoint(order.api) if order.api else None,
             )

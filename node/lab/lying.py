@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
+from typing import Final
 
 import numpy as np
 
@@ -12,6 +14,7 @@ from consensus.sharing import Sharing
 from node.assembly import Lying
 from node.lab.attacks import Attack
 from node.lab.attacks_on_data import DataAttack, adversary
+from node.lab.betrayal import betraying
 from node.lab.liar import Lattice, Liar
 from node.learning.data import Dataset
 from node.learning.learner import Learner
@@ -19,7 +22,7 @@ from node.roster import Roster
 from overlay.topology import Topology
 
 _ROWS = 0xBAD
-BETRAYS = "protocol-liar:"
+BETRAYS: Final = "protocol-liar:"
 
 
 def lying(topology: Topology, name: str) -> Lying | None:
@@ -30,6 +33,12 @@ def lying(topology: Topology, name: str) -> Lying | None:
     liars = [place for place, node in enumerate(topology.nodes) if node.adversary is not None]
     members = max(len(phase) for phase in topology.plan.phases_of(topology.index(name), 0))
     return _made(adversary(kind), liars, members, topology.seed)
+
+
+def betraying_of(topology: Topology, name: str) -> Callable[[Sharing], Sharing] | None:
+    """How node `name` takes part in secret phases; None where it keeps to the protocol."""
+    kind = topology.node(name).adversary
+    return betraying(kind.removeprefix(BETRAYS)) if kind is not None and kind.startswith(BETRAYS) else None
 
 
 def _made(chosen: Attack, liars: list[int], members: int, seed: int) -> Lying:

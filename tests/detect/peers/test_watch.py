@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from crypto.identity import PeerId
-from detect.peers.evidence import Evidence, Severity
+from detect.peers.evidence import FAULT, Evidence, Severity
 from detect.peers.features import Seen
 from detect.peers.forest import ForestWatch
 from detect.peers.quarantine import Response, Verdict
@@ -131,13 +131,23 @@ def test_low_facts_alone_quarantine_nobody():
 def test_who_is_accused_is_not_rewarded_and_who_was_there_is():
     eyes = watch()
     for peer in PEERS[:2]:
-        eyes.accuse(Evidence(peer, 0, "fault", Severity.HIGH, "x"), 0.0)
+        eyes.accuse(Evidence(peer, 0, "norm", Severity.HIGH, "x"), 0.0)
     eyes.settle(0.0)
-    eyes.accuse(Evidence(PEERS[0], 1, "fault", Severity.MEDIUM, "x"), 1.0)
+    eyes.accuse(Evidence(PEERS[0], 1, "norm", Severity.MEDIUM, "x"), 1.0)
     eyes.was_there(PEERS)
     eyes.settle(1.0)
     assert (eyes.score(PEERS[0]), eyes.score(PEERS[1]), eyes.score(PEERS[2])) == (65.0, 76.0, 100.0)
     assert eyes.trust(PEERS[0]) == 0.65
+
+
+def test_one_fault_that_no_honest_peer_comes_by_is_enough():
+    eyes = watch()
+    eyes.accuse(Evidence(LIAR, 0, FAULT, Severity.HIGH, "signed a wrong share of the sum"), 5.0)
+    eyes.accuse(Evidence(PEERS[0], 0, "norm", Severity.HIGH, "far out"), 5.0)
+    (change,) = eyes.settle(5.0).changes
+    assert (change.peer, change.after, change.until) == (LIAR, Verdict.QUARANTINED, 125.0)
+    assert eyes.shunned() == {LIAR}
+    assert not eyes.evicted()
 
 
 def test_a_quarantine_ends_by_the_clock_and_the_next_lasts_longer():

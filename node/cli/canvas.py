@@ -73,8 +73,15 @@ class Canvas:
         line = Text()
         cells = self._dots[row * DOTS_DOWN : (row + 1) * DOTS_DOWN].reshape(DOTS_DOWN, self.columns, DOTS_ACROSS)
         masks = np.einsum("dca,da->c", cells, _BITS)
+        styles = self._styles[row]
+        run, run_style = "", ""  # neighbours in one style are appended at once: most of a line is nothing
         for column, mask in enumerate(masks.tolist()):
             character, style = self._text.get((column, row), (chr(_BRAILLE + mask) if mask else " ", ""))
-            line.append(character, style or self._styles[row][column])
+            style = style or styles[column]
+            if style != run_style and character != " ":
+                line.append(run, run_style)
+                run, run_style = "", style
+            run += character
+        line.append(run, run_style)
         line.rstrip()
         return line

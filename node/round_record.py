@@ -15,7 +15,7 @@ from node import journal
 from node.desk import Order
 from node.learning.learner import Assessment, Restored, Trained
 from node.watch import Review
-from overlay.transport import Transport
+from overlay.transport import Traffic, Transport
 
 TOLD_A_MINUTE = 20
 """Connections and disconnections of one peer in the journal; those beyond are left out."""
@@ -50,7 +50,8 @@ class RoundRecord:
         self._wall_clock = wall_clock
         self._transport = transport
         self._on_fault = on_fault
-        self._bytes_before = (0, 0)
+        self._before: Mapping[PeerId, Traffic] = {}
+        """The counters when the last round closed."""
         self._told: dict[PeerId, list[float]] = {}
         self._faulted: Counter[PeerId] = Counter()
         """How many faults are told of each peer, of those since the last round was closed."""
@@ -205,7 +206,8 @@ class RoundRecord:
             self._found(review)
         self._faulted.clear()
         self._champion(number, assessment)
-        sent, received = self._count_bytes()
+        spent, latency = self._count()
+        sent, received = sum(out for out, _ in spent.values()), sum(back for _, back in spent.values())
         self._record(
             journal.RoundClosed(
                 at=self._wall_clock(),
@@ -228,6 +230,9 @@ class RoundRecord:
                 bytes_received=received,
                 champion_version=assessment.champion_version,
                 epsilon=assessment.epsilon,
+                latency_ms=latency,
+                layer_change=dict(assessment.layer_change),
+                peer_bytes=spent,
                 reputation={}
                 if review is None
                 else {self._names[peer]: score for peer, score in sorted(review.reputation.items())},
@@ -252,10 +257,16 @@ class RoundRecord:
     def _sorted(self, peers: Sequence[PeerId]) -> tuple[str, ...]:
         return tuple(sorted(self._names[peer] for peer in peers))
 
-    def _count_bytes(self) -> tuple[int, int]:
-        """Bytes sent and received since the last call."""
-        counters = self._transport.traffic().values()
-        totals = sum(c.bytes_sent for c in counters), sum(c.bytes_received for c in counters)
-        sent, received = totals[0] - self._bytes_before[0], totals[1] - self._bytes_before[1]
-        self._bytes_before = totals
-        return sent, received
+    def _count(self) -> tuple[dict[str, tuple[int, int]], dict[str, float]]:
+        """By peer since the last call: bytes sent and received, and the last ping in ms, where one was answered."""
+        now, before = dict(self._transport.traffic()), self._before
+        self._before = now
+        spent, latency = {}, {}
+        for peer, name in sorted(self._names.items(), key=lambda known: known[1]):
+            new, old = now.get(peer), before.get(peer, Traffic())
+            if new is None or new == old:
+                continue
+            spent[name] = (new.bytes_sent - old.bytes_sent, new.bytes_received - old.bytes_received)
+            if new.round_trip_s is not None and new.round_trip_s != old.round_trip_s:
+                latency[name] = 1000 * new.round_trip_s
+        return spent, latency

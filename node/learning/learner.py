@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Self
 
 import numpy as np
@@ -18,7 +18,7 @@ from node.learning.models import build
 from node.learning.promotion import Challenger, Promotion, Standing, Verdict
 from node.learning.snapshot import Snapshot, Value
 from node.learning.trainer import Metrics, Rows, Trained, evaluate, no_pulse
-from node.learning.vector import FlatModel, Layout, check_vector
+from node.learning.vector import FlatModel, Layout, changes_by_layer, check_vector
 from overlay.topology_schema import Task
 
 __all__ = ["Assessment", "Learner", "Promoted", "Trained"]
@@ -47,6 +47,8 @@ class Assessment:
     champion_version: int
     epsilon: float | None = None
     """Of all that may have left the node so far; None where none is claimed."""
+    layer_change: Mapping[str, float] = field(default_factory=dict)
+    """What changed in the working model since the last assessment: see `changes_by_layer`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +95,8 @@ class Learner:
         self._metrics = evaluate(self._model, self._holdout)
         self._standing = Standing(0, self._metrics.loss, _norm(self._champion))
         self._fell_back: str | None = None
+        self._assessed = self._champion
+        """The working model at the last assessment, never written to."""
 
     @classmethod
     def from_task(
@@ -175,6 +179,7 @@ class Learner:
         promoted = self._take(verdict, vector, metrics)
         rolled_back, self._fell_back = verdict.reason or self._fell_back, None
         shown = metrics if verdict.outcome != "rolled back" and np.isfinite(metrics.loss) else self._metrics
+        before, self._assessed = self._assessed, self._model.vector()
         return Assessment(
             holdout_loss=shown.loss,
             holdout_accuracy=shown.accuracy,
@@ -183,6 +188,7 @@ class Learner:
             rolled_back=rolled_back,
             champion_version=self._standing.version,
             epsilon=self._contribution.epsilon(),
+            layer_change=changes_by_layer(self._model.module, before, self._assessed),
         )
 
     def _take(self, verdict: Verdict, vector: Vector, metrics: Metrics) -> Promoted | None:
@@ -289,6 +295,7 @@ class Learner:
         self._standing = Standing(saved.version, self._metrics.loss, _norm(saved.champion), saved.worse)
         self._fell_back = None
         self._model.load(saved.working)
+        self._assessed = saved.working
 
 
 def _norm(vector: Vector) -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from dataclasses import dataclass
 from typing import Self
 
@@ -74,6 +75,22 @@ class FlatModel:
         """Copy `vector`, shape (d,) float32, into the parameters. Raises `LearningError` where it does not fit."""
         check_vector(vector, self.size)
         np.copyto(self._numpy, vector)
+
+
+def changes_by_layer(module: nn.Module, before: Vector, after: Vector) -> dict[str, float]:
+    """Parameter of `module` → norm of after − before, (d,) each, over its norm before; left out where that is nothing,
+    or where either is not finite.
+    """
+    changes, at = {}, 0
+    for name, parameter in module.named_parameters():
+        here = slice(at, at + parameter.numel())
+        at = here.stop
+        # In double precision: the square of a large float32 overflows.
+        old = before[here].astype(np.float64)
+        norm, change = float(np.linalg.norm(old)), float(np.linalg.norm(after[here] - old))
+        if norm > 0 and math.isfinite(change / norm):
+            changes[name] = change / norm
+    return changes
 
 
 def check_vector(vector: Vector, size: int) -> None:

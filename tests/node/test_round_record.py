@@ -7,6 +7,7 @@ from node import journal
 from node.learning.learner import Assessment
 from node.learning.trainer import Trained
 from node.round_record import TOLD_A_MINUTE, TOLD_A_ROUND, RoundRecord, Timing
+from overlay.transport import Traffic
 
 
 def record():
@@ -35,6 +36,24 @@ def test_one_that_does_nothing_but_wrong_does_not_fill_the_disk():
     close(book, 3)
     book.fault(4, "A", "once more")
     assert faults(written, "a")[-1].round == 4
+
+
+def test_bytes_and_pings_are_those_since_the_round_before_by_peer():
+    counters = {"A": Traffic(100, 50, 0, 0.02), "B": Traffic()}
+    written = []
+    book = RoundRecord(
+        {"A": "a", "B": "b"}, written.append, lambda: 1.0, SimpleNamespace(traffic=lambda: dict(counters))
+    )
+    close(book, 0)
+    counters["A"] = Traffic(130, 50, 0, 0.02)
+    counters["B"] = Traffic(7, 0, 0, 0.5)
+    close(book, 1)
+    close(book, 2)
+    first, second, third = written
+    assert (first.peer_bytes, first.latency_ms, first.bytes_sent) == ({"a": (100, 50)}, {"a": 20.0}, 100)
+    assert (second.peer_bytes, second.latency_ms) == ({"a": (30, 0), "b": (7, 0)}, {"b": 500.0})
+    assert (second.bytes_sent, second.bytes_received) == (37, 0)
+    assert (third.peer_bytes, third.latency_ms, third.bytes_sent) == ({}, {}, 0)
 
 
 def test_one_that_comes_and_goes_for_days_does_not_fill_the_disk():

@@ -19,7 +19,7 @@ from node.learning.dataset import Shard
 from node.learning.dp_contribution import SharedStep, SharedUpdate
 from node.learning.dp_plan import RecordPlan, UpdatePlan
 from node.learning.dp_trainer import PrivateTrainer
-from node.learning.errors import Diverged
+from node.learning.errors import Diverged, LearningError
 from node.learning.learner import Learner
 from node.learning.models import build
 from node.learning.trainer import Rows, no_pulse
@@ -226,6 +226,17 @@ def test_the_holdout_rolls_nothing_back_where_epsilon_is_claimed(make):
     assert not any(verdicts[0])
     assert any(verdicts[1]), "or else the test asks for nothing"
     assert np.array_equal(private.vector(), bad)
+
+
+@pytest.mark.parametrize("make", NOISED)
+def test_no_champion_is_reinstated_where_epsilon_is_claimed(make):
+    """The holdout chose it, without noise."""
+    private = learner(lambda on: make(on, Account()))
+    before, version = private.vector(), private.champion_version
+    with pytest.raises(LearningError, match="holdout"):
+        private.reinstate(before + np.float32(1))
+    assert np.array_equal(private.vector(), before)
+    assert private.champion_version == version
 
 
 def test_a_vector_that_is_not_finite_is_passed_over_where_epsilon_is_claimed():

@@ -230,3 +230,32 @@ def test_a_swarm_recovers_from_a_round_that_wrecks_every_average():
     swarm.run(1, wreck)
     assert {node for _, node, _ in swarm.rollbacks()} == {0, 1, 2, 3}
     assert swarm.run(3).accuracy() > before - 0.03
+
+
+def test_an_older_champion_is_reinstated_as_the_next_version():
+    own = experienced()
+    old, old_version = own.champion(), own.champion_version
+    for round_ in range(5, 12):
+        own.train(round_)
+        own.adopt(own.vector(), round_)
+    version = own.champion_version
+    restored = own.reinstate(old)
+    assert restored.version == own.champion_version == version + 1 > old_version
+    assert np.array_equal(own.champion(), old)
+    assert np.array_equal(own.vector(), old)
+    again = learner()
+    again.restore(own.snapshot())
+    assert (again.champion_version, again.champion_holdout_accuracy) == (version + 1, own.champion_holdout_accuracy)
+    with pytest.raises(LearningError):
+        own.reinstate(old[:-1])
+
+
+def test_what_a_round_changed_is_told_by_layer():
+    own = learner()
+    own.adopt(own.vector(), 0)
+    assert set(own.adopt(own.vector(), 1).layer_change.values()) == {0.0}
+    doubled = own.adopt(own.vector() * np.float32(2), 2).layer_change
+    assert doubled == pytest.approx(dict.fromkeys(("0.weight", "0.bias", "2.weight", "2.bias"), 1.0))
+    again = learner()
+    again.restore(own.snapshot())
+    assert set(again.adopt(again.vector(), 4).layer_change.values()) == {0.0}

@@ -9,7 +9,7 @@ from torch import nn
 
 from node.learning.errors import LearningError
 from node.learning.models import build
-from node.learning.vector import FlatModel, Layout
+from node.learning.vector import FlatModel, Layout, changes_by_layer
 
 from .swarms import blobs
 
@@ -73,3 +73,17 @@ def test_the_digest_covers_all_that_gives_the_numbers_their_meaning():
         replace(layout, classes=("a,b", "c")),
     ]
     assert len({layout.digest(), *(other.digest() for other in others)}) == 6
+
+
+def test_a_change_is_told_by_layer_and_relative():
+    module = build("mlp", 4, 3, (5,), seed=1)
+    before = FlatModel(module).vector()
+    before[20:25] = 0.0  # the first bias
+    after = before.copy()
+    after[:20] *= np.float32(1.5)
+    after[20:25] += 1.0
+    after[-1] = np.nan
+    changes = changes_by_layer(module, before, after)
+    assert list(changes) == ["0.weight", "2.weight"]
+    assert changes["0.weight"] == pytest.approx(0.5, rel=1e-5)
+    assert changes["2.weight"] == 0.0

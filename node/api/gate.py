@@ -87,8 +87,7 @@ class Gate:
             await self._app(scope, receive, send)
             return
         if scope["type"] != "http":
-            await send({"type": "websocket.close", "code": 1008})  # before it was accepted: answered with 403
-            return
+            return  # a websocket; the server asks for none
         request = secrets.token_hex(8)
         with structlog.contextvars.bound_contextvars(request=request):
             try:
@@ -97,10 +96,10 @@ class Gate:
                 scope.setdefault("state", {})["caller"] = self._admit(scope, headers)
                 body = await self._body(headers, receive)
             except Refusal as refusal:
-                await _refuse(refusal, receive, _marked(send, request, scope["http_version"]))
+                await _refuse(refusal, receive, _marked(send, request))
                 return
             if body is not None:
-                await self._app(scope, _Replay(body, receive), _marked(send, request, scope["http_version"]))
+                await self._app(scope, _Replay(body, receive), _marked(send, request))
 
     def _check_host(self, host: str) -> None:
         name = host if host.endswith("]") else host.rpartition(":")[0] or host
@@ -180,19 +179,13 @@ class _Replay:
         return {"type": "http.request", "body": body, "more_body": False}
 
 
-def _marked(send: Send, request: str, http_version: str) -> Send:
+def _marked(send: Send, request: str) -> Send:
     """Answers carry what the log calls their request, and are kept by no cache."""
 
     async def marked(message: ASGIMessage) -> None:
         if message["type"] == "http.response.start":
-            headers = [
-                *message.get("headers", []),
-                (b"x-request-id", request.encode()),
-                (b"cache-control", b"no-store"),
-            ]
-            if http_version == "2":  # which has no such header, and whose clients close by themselves
-                headers = [(name, value) for name, value in headers if name.lower() != b"connection"]
-            message["headers"] = headers
+            extra = [(b"x-request-id", request.encode()), (b"cache-control", b"no-store")]
+            message["headers"] = [*message.get("headers", []), *extra]
         await send(message)
 
     return marked

@@ -1,7 +1,7 @@
 """Serves an application to a bounded number of connections, in the node's own loop.
 
-Hypercorn speaks HTTP on each connection. Which connections there are is decided here: its own loop accepts as many as
-come, and each costs a file descriptor and memory that the rounds need. Those that find no place wait in the kernel.
+Which connections there are is decided here: Hypercorn's own loop accepts as many as come, and each costs a file
+descriptor and memory that the rounds need. Those that find no place wait in the kernel.
 """
 
 from __future__ import annotations
@@ -11,26 +11,20 @@ import socket
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any, Final, cast
+from typing import Any, Final
 
 import structlog
 import trio
-from hypercorn.app_wrappers import ASGIWrapper
 from hypercorn.config import Config
-from hypercorn.logging import Logger
-from hypercorn.trio.tcp_server import TCPServer
 from hypercorn.trio.worker_context import WorkerContext
-from hypercorn.typing import ASGIFramework, ConnectionState
 
 from node.api.app import Application
+from node.api.connection import Connection, config_of
 from node.api.endpoint import Endpoint
 from node.errors import RunError
 
 MOST_CONNECTIONS: Final = 64
 """Open at once; event streams are among them, and fewer."""
-IDLE_S: Final = 5
-"""For a request to begin and its headers to arrive, and between two requests."""
-HANDSHAKE_S: Final = 5
 UNREAD_MS: Final = 20_000
 """A peer that takes nothing of what was sent to it for so long is cut off by the kernel: Hypercorn waits for ever."""
 GRACE_S: Final = 3.0
@@ -44,7 +38,7 @@ async def serving(application: Application, listener: socket.socket, endpoint: E
     """Serve until the body ends; then take no more connections, let answers under way be finished, and close the rest.
     Raises RunError where the certificate or its key cannot be used.
     """
-    config = _config(endpoint)
+    config = config_of(endpoint)
     door = _Door(application, config, _tls(config, endpoint))
     with trio.socket.from_stdlib_socket(listener) as accepting:
         async with trio.open_nursery() as connections:
@@ -62,7 +56,6 @@ async def serving(application: Application, listener: socket.socket, endpoint: E
 class _Door:
     def __init__(self, application: Application, config: Config, tls: ssl.SSLContext | None) -> None:
         self._application = application
-        self._app = ASGIWrapper(cast(ASGIFramework, application.app))
         self._config = config
         self._tls = tls
         self._context = WorkerContext(None)
@@ -93,21 +86,18 @@ class _Door:
         """One connection, to its end. Strangers feed the parsers of three libraries here: what goes wrong in them is
         the end of this connection, and never of the node.
         """
+        spoken: Any = stream
+        if self._tls is not None:
+            spoken = trio.SSLStream(stream, self._tls, server_side=True, https_compatible=True)
         try:
-            await TCPServer(self._app, self._config, self._context, ConnectionState({}), self._spoken(stream))
+            await Connection(self._application.app, self._config, self._context, spoken).run()
         except Exception as error:  # noqa: BLE001 - as above
-            self._log.warning("connection of the API broken off", reason=type(error).__name__)
+            await self._config.log.warning(f"a connection of the API was broken off: {type(error).__name__}")
         finally:
             self._streams.discard(stream)
             self._left.unpark_all()
             await trio.aclose_forcefully(stream)
             self._places.release()
-
-    def _spoken(self, stream: trio.SocketStream) -> Any:
-        # Hypercorn declares the one kind of stream and takes both.
-        if self._tls is None:
-            return stream
-        return trio.SSLStream(stream, self._tls, server_side=True, https_compatible=True)
 
     async def close(self) -> None:
         self._application.streams.close()
@@ -119,19 +109,6 @@ class _Door:
             await trio.aclose_forcefully(stream)
 
 
-def _config(endpoint: Endpoint) -> Config:
-    config = Config()
-    config.logger_class = cast(type[Logger], _Log)
-    config.keep_alive_timeout = IDLE_S
-    config.ssl_handshake_timeout = HANDSHAKE_S
-    config.alpn_protocols = ["http/1.1"]  # an h2 connection is a hundred streams under one of our places
-    config.h2_max_concurrent_streams = 4
-    config.include_server_header = False
-    if endpoint.certificate is not None and endpoint.key is not None:
-        config.certfile, config.keyfile = str(endpoint.certificate), str(endpoint.key)
-    return config
-
-
 def _tls(config: Config, endpoint: Endpoint) -> ssl.SSLContext | None:
     try:
         return config.create_ssl_context()
@@ -140,30 +117,3 @@ def _tls(config: Config, endpoint: Endpoint) -> ssl.SSLContext | None:
             f"--tls-cert {endpoint.certificate} with --tls-key {endpoint.key}: {error.strerror or error}",
             "Give a certificate chain and its private key, both in PEM and the key without a passphrase.",
         ) from error
-
-
-class _Log:
-    """Hypercorn's log, in the node's own. An access log would say nothing that /metrics and the journal do not."""
-
-    def __init__(self, _: Config) -> None:
-        self._log = structlog.get_logger()
-
-    async def access(self, *_: Any) -> None:
-        pass
-
-    async def exception(self, message: str, *_: Any, **__: Any) -> None:
-        self._log.exception(message)
-
-    async def error(self, message: str, *_: Any, **__: Any) -> None:
-        self._log.error(message)
-
-    critical = error
-
-    async def warning(self, message: str, *_: Any, **__: Any) -> None:
-        self._log.warning(message)
-
-    async def info(self, message: str, *_: Any, **__: Any) -> None:
-        self._log.info(message)
-
-    async def debug(self, message: str, *_: Any, **__: Any) -> None:
-        self._log.debug(message)

@@ -92,12 +92,6 @@ async def test_another_name_in_the_host_header_is_refused(face):
             assert (await client.get("/healthz", headers={"Host": host})).status_code == 200
 
 
-async def test_a_websocket_is_closed(face):
-    caller = Caller(face.application.app, "/v1/events", kind="websocket")
-    await caller.call()
-    assert caller.sent == [{"type": "websocket.close", "code": 1008}]
-
-
 async def test_every_answer_names_its_request_and_stays_in_no_cache(face):
     async with face.client(face.token("v")) as client:
         answers = [await client.get(path) for path in ("/v1/overview", "/healthz", "/v1/peers/nobody", "/nowhere")]

@@ -11,6 +11,7 @@ SQLite writes ahead (WAL); PostgreSQL is reached with psycopg. A transaction is 
 from __future__ import annotations
 
 import os
+import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -90,10 +91,10 @@ class Database:
         """Errors of the database as StoreFailed."""
         try:
             yield
-        except SQLAlchemyError as error:
+        except (SQLAlchemyError, sqlite3.Error) as error:
             raise self.failed(error) from error
 
-    def failed(self, error: SQLAlchemyError) -> StoreFailed:
+    def failed(self, error: SQLAlchemyError | sqlite3.Error) -> StoreFailed:
         """`error` in two lines, without the values that were to be written."""
         cause = getattr(error, "orig", None) or error
         why = " ".join(str(cause).split()) or type(cause).__name__
@@ -156,13 +157,14 @@ def _as_we_begin(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
     # Without it Python's sqlite3 begins and commits on its own around a CREATE TABLE.
     connection.isolation_level = None
     cursor = connection.cursor()
-    cursor.execute("PRAGMA auto_vacuum=INCREMENTAL")  # before the first table, or never
+    if cursor.execute("PRAGMA page_count").fetchone() == (0,):  # before the first table, or never
+        cursor.execute("PRAGMA auto_vacuum=INCREMENTAL")
     cursor.execute("PRAGMA journal_mode=WAL")
     cursor.close()
 
 
 def _begin(connection: Connection) -> None:
     statements = _SQLITE if connection.dialect.name == "sqlite" else _POSTGRESQL
-    kind: Kind = connection.get_execution_options().get("kind", "lasting")
+    kind: Kind = connection.get_execution_options().get("kind", "reading")
     for statement in statements[kind]:
         connection.exec_driver_sql(statement)

@@ -1,8 +1,10 @@
+import time
+
 import pytest
 from sqlalchemy import insert
 
 from node.errors import StateError
-from node.store.database import StoreFailed, open_database
+from node.store.database import BUSY_S, StoreFailed, open_database
 from node.store.store import open_store
 from node.store.tables import META
 
@@ -51,6 +53,15 @@ def test_who_reads_sees_one_state_and_holds_up_nobody(store):
         assert reader.execute(META.select()).all() == before == []
     with store.database.reading() as reader:
         assert len(reader.execute(META.select()).all()) == 1
+
+
+def test_who_connects_while_another_writes_does_not_wait(tmp_path):
+    with open_store(None, tmp_path) as store, store.database.lasting() as writer:
+        writer.execute(insert(META).values(key="a", value="b"))
+        began = time.monotonic()
+        with open_store(None, tmp_path) as other:
+            assert other.rounds() == []
+        assert time.monotonic() - began < BUSY_S / 2
 
 
 def test_who_reads_does_not_write(url, tmp_path):

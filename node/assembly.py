@@ -26,6 +26,7 @@ from node.controls import Controls
 from node.errors import RunError, StateError
 from node.feed import Feed
 from node.guard import Guard, pack_base, unpack_base
+from node.health import health_of
 from node.jobs import ComputedJobs, Jobs, open_process_jobs
 from node.learning.contribution import Plain, Strategy
 from node.learning.data import Dataset
@@ -35,6 +36,7 @@ from node.logs import log_event
 from node.lookout import lookout_of
 from node.privacy import Privacy, privacy_of
 from node.private_player import Privately
+from node.recovery import recovery_of
 from node.roster import Roster, Terms
 from node.runtime import Learner as RoundLearner
 from node.runtime import Runtime
@@ -78,15 +80,15 @@ class NodeSpec:
     """As `node.rows.public_rows`; read only where noise hides rows."""
     lying: Lying | None = None
     """For a node that the topology gives an adversary: what stands between it and its peers."""
+    drain_s: float | None = None
+    """Most that the round under way may take once the node is told to stop; None: as long as a deadline."""
+    api: Endpoint | None = None
+    """Where its API listens; None: it has none."""
     betraying: Callable[[Sharing], Sharing] | None = None
     """For one that lies about the protocol: how it takes part in secret phases."""
     store: str | None = None
     """URL of a PostgreSQL database of this node's own; None: a file in the state folder."""
     keep: Keep = field(default_factory=Keep)
-    drain_s: float | None = None
-    """Most that the round under way may take once the node is told to stop; None: as long as a deadline."""
-    api: Endpoint | None = None
-    """Where its API listens; None: it has none."""
 
 
 def roster_of(spec: NodeSpec) -> Roster:
@@ -269,6 +271,16 @@ async def _run(
             ) as transport,
         ):
             spec.book.publish(identity.peer_id, transport.address)
+            health = health_of(
+                spec.topology,
+                spec.name,
+                parameters=learner.parameters,
+                address=transport.address,
+                record=feed.write,
+                wall_clock=time.time,
+                watching=None if lookout is None else lambda: lookout.settings,
+            )
+            feed.attach(health.see)
             feed.write(
                 journal.Started(
                     at=time.time(),
@@ -289,10 +301,15 @@ async def _run(
             )
             cells = cells_of(spec, guard, transport, first_round) if guard is not None and drawn else None
 
+            levers = levers_of(spec.topology.privacy.sharing, lookout, learner, store.models)
+            honest = levers.restore if liar is None else None
+            recovery = recovery_of(spec.topology, roster, learner, honest, feed.write, checkpoint)
+
             def checkpoint_after(done: int) -> None:
                 parts = learner.snapshot() | privacy.pack()
                 parts |= {} if guard is None else pack_base(guard.base)
                 parts |= {} if lookout is None else lookout.pack()
+                parts |= {} if recovery is None else recovery.pack()
                 parts |= pack_pause(runtime.paused)
                 spec.state.save_checkpoint(Checkpoint(swarm, done, parts))
                 champions.keep(done)
@@ -310,7 +327,8 @@ async def _run(
                 private=None if guard is None else Privately(guard, machines, jobs),
                 cells=cells,
                 lookout=liar or lookout,
-                levers=levers_of(spec.topology.privacy.sharing, lookout, learner, store.models),
+                recovery=recovery,
+                levers=levers,
                 paused=paused_in(checkpoint),
             )
             async with answer(feed, runtime.controls):

@@ -16,6 +16,7 @@ fed, in the two drivers, and nowhere else.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Protocol, TypeVar
 
@@ -42,6 +43,7 @@ from node.learning.learner import Assessment, Trained
 from node.open_driver import OpenDriver
 from node.private_player import Privately, PrivatePlayer
 from node.quorum import lacking
+from node.recovery import Recovery
 from node.roster import Roster, Terms
 from node.round_record import RoundRecord, Timing
 from node.standby import Levers, Standby
@@ -89,12 +91,13 @@ class Runtime:
         private: Privately | None = None,
         cells: CellTransport | None = None,
         lookout: Watching | None = None,
+        recovery: Recovery | None = None,
         levers: Levers = _NO_LEVERS,
         paused: str | None = None,
     ) -> None:
         """With `private` the first phase of a round is a private one. `cells` is the transport, where it draws them.
-        `lookout` watches the peers; without one all are averaged. `levers` are what an operator's orders move; `paused`
-        is why an operator paused the node before it was started again.
+        `lookout` watches the peers; without one all are averaged. `recovery` goes back behind what liars sent. `levers`
+        are what an operator's orders move; `paused` is why an operator paused the node before it was started again.
         """
         self._roster = roster
         self._terms = terms
@@ -103,6 +106,7 @@ class Runtime:
         self._cells = cells
         self._compute = compute
         self._lookout = lookout
+        self._recovery = recovery
         note = None if lookout is None else self._note_fault
         self._book = RoundRecord(roster.names, record, wall_clock, transport, note)
         self._checkpoint = checkpoint
@@ -205,14 +209,14 @@ class Runtime:
             self._hearing.liveness.missed(peer, trio.current_time())
         closed_at = trio.current_time()
         faults = [] if self._lookout is None else self._lookout.take_faults()
-        assessment, review = await self._meanwhile(lambda: self._settle(outcome, number, before, faults))
+        assessment, review = await self._meanwhile(lambda: self._settle(outcome, number, before, faults, phases))
         timing = Timing(trained_at - began, closed_at - trained_at, trio.current_time() - began)
         void = None if private is None else private.void
         self._book.round(number, number - first, outcome, trained, assessment, timing, void, review)
         return number
 
     def _settle(
-        self, outcome: Outcome, number: int, before: Vector, faults: Sequence[Evidence]
+        self, outcome: Outcome, number: int, before: Vector, faults: Sequence[Evidence], phases: Phases
     ) -> tuple[Assessment, Review | None]:
         """In the compute thread: nothing here touches what the loop owns."""
         secret = None if self._private is None else self._private.secret
@@ -220,6 +224,10 @@ class Runtime:
         review = None
         if self._lookout is not None:
             review = self._lookout.review(number, outcome, before, secret, faults)
+        if self._recovery is not None and review is not None:
+            restored = self._recovery.settle(number, outcome, assessment.champion_version, review, phases)
+            if restored is not None:
+                assessment = replace(assessment, champion_version=restored.version)
         self._checkpoint(number + 1)
         return assessment, review
 

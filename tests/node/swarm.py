@@ -129,6 +129,7 @@ class Swarm:
         watching,
         rule,
         bench,
+        recovering,
     ) -> None:
         self.network = network
         self.nursery = nursery
@@ -143,7 +144,7 @@ class Swarm:
         self.initial, self.momentum = learners[0].vector(), momentum
         made = plan(kind, n, edges, seed, size, epoch, shared=guard is not None)
         self.terms = Terms(rounds, quorum, deadline_s, rule, made, bench)
-        self.kind, self.watching = kind, watching
+        self.kind, self.watching, self.recovering = kind, watching, recovering
         self.graph = Adjacency(n, complete(n) if kind == "grid" else edges)
         self.guard = guard
         self.epochs_s = epochs_s
@@ -182,6 +183,7 @@ class Swarm:
                     private=None if member.guard is None else Privately(member.guard, *self.work),
                     cells=member.cells,
                     lookout=lookout,
+                    recovery=None if self.recovering is None else self.recovering(self, index),
                     levers=Levers(getattr(lookout, "order", None), getattr(member.learner, "restore", None)),
                     paused=member.paused,
                 )
@@ -257,6 +259,7 @@ class open_swarm:  # noqa: N801 - reads as the context manager that it is
             "momentum": 0.0,
             "epoch": 16,
             "watching": None,  # (swarm, index) → what watches the peers of a member, or the liar that it is
+            "recovering": None,  # (swarm, index) → what goes back behind liars' words
             "rule": lookup("mean"),
             "bench": 0,
             **options,

@@ -19,6 +19,7 @@ from node.lab.lying import betraying_of, lying, rows_of
 from node.logs import open_log
 from node.rows import own_rows, public_rows
 from node.state import StateFolder
+from node.store.retention import Keep
 from overlay.discovery import StaticBook
 from overlay.topology import Topology
 
@@ -31,8 +32,12 @@ def run_device(
     *,
     allow_adversary: bool = False,
     api: Endpoint | None = None,
+    store: str | None = None,
+    keep_days: float = 400,
 ) -> None:
-    """Run node `name` until SIGTERM or SIGINT. `file` is named in errors. Raises UserError."""
+    """Run node `name` until SIGTERM or SIGINT. `file` is named in errors; `store` is that of `NodeSpec`. Raises
+    UserError.
+    """
     refuse_adversary(topology, name, file, allowed=allow_adversary)
     torch.set_num_threads(1)
     identity = state.load_identity()
@@ -52,6 +57,8 @@ def run_device(
             lying=lying(topology, name),
             betraying=betraying_of(topology, name),
             api=api,
+            store=store,
+            keep=Keep(days=keep_days),
         )
 
         async def main() -> None:

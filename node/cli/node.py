@@ -43,6 +43,18 @@ def start(
     ] = None,
     tls_cert: Annotated[Path | None, typer.Option(help="PEM chain, for an API beyond loopback.")] = None,
     tls_key: Annotated[Path | None, typer.Option(help="Its private key, PEM.")] = None,
+    store: Annotated[
+        str | None,
+        typer.Option(
+            envvar="GRAPEVINE_STORE",
+            help="postgresql://USER@HOST/NAME, a database of this node's own, instead of store.db in its state folder. "
+            "A password belongs into the variable or into ~/.pgpass: others see command lines.",
+            show_default=False,
+        ),
+    ] = None,
+    keep_days: Annotated[
+        float, typer.Option(min=1, max=36_500, help="How long its store keeps rounds, evidence and old champions.")
+    ] = 400,
     allow_adversary: Annotated[
         bool, typer.Option("--allow-adversary", help="Start a node that the file makes an adversary.")
     ] = False,
@@ -56,7 +68,16 @@ def start(
     parsed.index(name)  # a name that is not in the file is an error of its own
     from node.device import run_device  # noqa: PLC0415 - imports torch: the checks above should not wait for it
 
-    run_device(parsed, name, StateFolder(state or Path(name)), topology, allow_adversary=allow_adversary, api=endpoint)
+    run_device(
+        parsed,
+        name,
+        StateFolder(state or Path(name)),
+        topology,
+        allow_adversary=allow_adversary,
+        api=endpoint,
+        store=store,
+        keep_days=keep_days,
+    )
 
 
 @app.command("status", epilog="Example: grapevine node status /var/lib/grapevine --json")

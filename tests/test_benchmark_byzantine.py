@@ -7,7 +7,8 @@ import pytest
 from rich.console import Console
 
 from consensus.company import squared_distances
-from tests.benchmarks import byzantine, byzantine_published
+from detect.peers import watch
+from tests.benchmarks import byzantine, byzantine_calm, byzantine_published
 from tests.benchmarks.byzantine_learning import Learners, Problem, Rows, by_class, softmax
 from tests.benchmarks.byzantine_modes import (
     ACCEPTED_SHARE,
@@ -80,7 +81,7 @@ def test_the_plain_mean_collapses_where_it_should():
 
 
 def test_who_flips_signs_is_caught_and_nobody_else():
-    setting = replace(SETTING, partition="iid", rule=byzantine.DEFAULT)
+    setting = replace(SETTING, partition="iid", rule=byzantine.DEFAULT, rate=0.03)  # judged while it is learning
     outcome = in_the_open(PROBLEM, setting, "sign-flip")
     assert outcome.caught_after is not None
     assert outcome.caught_after <= 10
@@ -107,6 +108,40 @@ def test_screen_leaves_out_who_is_far_even_by_noised_sketches():
     weights = cell_weights(u, setting, np.random.default_rng(5))
     assert weights[:2].max() < 0.01
     assert weights.sum() == pytest.approx(1)
+
+
+def test_liars_deal_the_noise_that_serves_them_and_nobody_weighs_more_than_a_sum_of_h_and_t_allows():
+    u = np.random.default_rng(4).normal(size=(8, 50)).astype(np.float32) * 0.05
+    u[:2] += 0.12
+    screen = Screen(byzantine=2, noise=0.1, least=6)
+    lying = np.arange(8) < 2
+    assert screen.reach == pytest.approx(0.15)
+
+    def theirs(lying):
+        drawn = [cell_weights(u, replace(SETTING, screen=screen, clip=1.0), np.random.default_rng(seed), lying)
+                 for seed in range(20)]  # fmt: skip
+        assert max(weights.max() for weights in drawn) <= 1 / 6
+        assert all(weights.sum() == pytest.approx(1) for weights in drawn)
+        return np.mean([weights[:2].sum() for weights in drawn])
+
+    assert theirs(lying) > theirs(None) + 0.05
+
+
+def test_where_nobody_lies_hardly_anybody_is_shunned_and_nobody_evicted():
+    """One seed, fewer rounds, a small problem; `make bench ONLY=byzantine` has the figures."""
+    found = dict(byzantine_calm.measured(PROBLEM, 120, (1,)))
+    assert list(found) == ["open", "fixed cell", "drawn cells"]
+    for calm in found.values():
+        assert calm.evicted == 0
+        assert calm.shunned_share <= 0.01
+        assert calm.accuracy > 70
+
+
+def test_what_a_watch_of_sums_does_to_the_honest_would_be_seen(monkeypatch):
+    monkeypatch.setattr(watch, "_PULL", -100.0)
+    monkeypatch.setattr(byzantine_calm, "WatchTerms", lambda: watch.WatchTerms(z_limit=-100.0))
+    setting = replace(SETTING, honest=8, liars=0, rounds=60)
+    assert byzantine_calm.of_sums(PROBLEM, setting, byzantine_calm.in_turn(8)).shunned_share > 0.1
 
 
 def test_a_node_never_shuns_itself():

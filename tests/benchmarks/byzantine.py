@@ -15,6 +15,7 @@ from pathlib import Path
 from rich.console import Console
 
 from node.lab.attacks_on_data import ATTACKS
+from tests.benchmarks import byzantine_calm
 from tests.benchmarks import byzantine_published as published
 from tests.benchmarks.byzantine_learning import Problem, problem
 from tests.benchmarks.byzantine_modes import MODES, Outcome, Screen, Setting
@@ -30,7 +31,7 @@ MODE_SETTINGS: dict[str, tuple[str, Setting]] = {
     "open nnm+geometric-median": ("open", replace(OPEN, rule="nnm+geometric-median")),
     "private bound": ("private", PRIVATE),
     "private bound, group test": ("private", replace(PRIVATE, group_test=True)),
-    "private screen": ("private", replace(PRIVATE, screen=Screen(rows=128, noise=0.2))),
+    "private screen": ("private", replace(PRIVATE, screen=Screen(rows=128, noise=0.1, least=6))),
     "private screen, exact": ("private", replace(PRIVATE, screen=Screen())),
 }
 MORE_RULES = (
@@ -115,6 +116,8 @@ def run(folder: Path, console: Console) -> Figures:
             continue
         results |= dict(matrix(data, extent, console))
     figures = figures_of(results, full=full)
+    if "digits" in extent.grids:
+        nobody_lies(figures, console)
     tables(results, console)
     heat_map(results, folder / "byzantine.png")
     if extent.published:
@@ -186,6 +189,19 @@ def heat_map(results: dict[Key, Outcome], path: Path) -> None:
                 axis.text(column, row, f"{value:.0f}", ha="center", va="center", fontsize=7)
     figure.savefig(path, dpi=120)
     pyplot.close(figure)
+
+
+def nobody_lies(figures: Figures, console: Console) -> None:
+    """What honest nodes make of each other over 200 rounds at Dirichlet 0.1."""
+    for name, calm in byzantine_calm.measured(problem("digits")):
+        key = f"calm_{name.replace(' ', '_')}"
+        figures.note(f"{key}_accuracy_percent", rounded(calm.accuracy))
+        figures.note(f"{key}_false_quarantine_percent", rounded(100 * calm.shunned_share))
+        figures.note(f"{key}_evicted", calm.evicted)
+        told_ = (
+            f"{calm.accuracy:.1f}, shunned in {100 * calm.shunned_share:.2f} % of peer-rounds, {calm.evicted} evicted"
+        )
+        console.print(f"nobody lies, {byzantine_calm.ROUNDS} rounds, {name}: {told_}", highlight=False)
 
 
 def beside_published(extent: Extent, figures: Figures, console: Console) -> None:

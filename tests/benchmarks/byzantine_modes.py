@@ -9,12 +9,13 @@ test say; y is what the cell's members brought with them, certified, averaged. N
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
 from consensus.company import Company
 from consensus.rules import DistanceAverage, Standpoint, lookup
+from consensus.screen import whole_weights
 from crypto.identity import PeerId
 from detect.peers.group_test import GroupTest
 from node.lab.attacks import Attack, Listener, View, within
@@ -47,6 +48,17 @@ class Screen:
     """Of the sketch; 0: exact distances."""
     noise: float = 0.0
     """Deviation of what is added to a squared distance, in C²."""
+    least: int = 0
+    """h + t: no member weighs more than one in so many, as `consensus.screen` has it; 0: as the rule says."""
+    tolerated: int = 2
+    """t."""
+
+    @property
+    def reach(self) -> float:
+        """3 ν / √h in C²: how far each liar moves every distance, by choosing its part of the noise (`crypto.blur`);
+        nothing where there is no bound on weights, which stands for a screen as it is not built.
+        """
+        return 3 * self.noise / (self.least - self.tolerated) ** 0.5 if self.least > self.tolerated else 0.0
 
 
 @dataclass(frozen=True)
@@ -93,7 +105,8 @@ class Outcome:
     """Rounds until the liars were in quarantine, the mean; None: not all were."""
     false_share: float = 0.0
     """Share of honest peers' rounds that they were not averaged in."""
-    path: list[float] = field(default_factory=list)
+    evicted: int = 0
+    """Honest peers that were evicted."""
 
 
 class Liars:
@@ -239,7 +252,7 @@ def in_private(problem: Problem, setting: Setting, adversary: str) -> Outcome:
         for cell in np.array_split(rng.permutation(n), n // setting.cell):
             weights = trust[cell] / trust[cell].sum()
             if setting.screen is not None:
-                weights = weights * cell_weights(sketched[cell], setting, rng)
+                weights = weights * cell_weights(sketched[cell], setting, rng, cell >= h if liars.attacks else None)
                 weights /= weights.sum()
             opened = weights @ u[cell]
             common, speed = y[cell].mean(axis=0), v[cell].mean(axis=0)
@@ -266,17 +279,31 @@ def _sketched(u: np.ndarray, screen: Screen | None, rng: np.random.Generator) ->
     return np.asarray(u @ rows)
 
 
-def cell_weights(u: np.ndarray, setting: Setting, rng: np.random.Generator) -> np.ndarray:
+def cell_weights(
+    u: np.ndarray, setting: Setting, rng: np.random.Generator, lying: np.ndarray | None = None
+) -> np.ndarray:
+    """What each weighs by its sketch, (m,). `lying` (m,) bool deal the noise that serves them best: their own distances
+    come down, those among the honest go up.
+    """
     screen = setting.screen
     assert screen is not None
     distances = squared(u)
     if screen.noise:
         noise = np.triu(rng.normal(0, screen.noise * setting.clip**2, distances.shape), 1)
-        distances = np.maximum(distances + noise + noise.T, 0.0)
+        distances = distances + noise + noise.T
+        if lying is not None and lying.any():
+            theirs = lying[:, None] | lying
+            distances += np.where(theirs, -1, 1) * (lying.sum() * screen.reach * setting.clip**2)
+        distances = np.maximum(distances, 0.0)
         np.fill_diagonal(distances, 0.0)
     rule = lookup(screen.rule, screen.byzantine)
     assert isinstance(rule, DistanceAverage)
-    return rule.weights(Company(distances, np.full(len(u), 1 / len(u)), screen.byzantine))
+    weights = rule.weights(Company(distances, np.full(len(u), 1 / len(u)), screen.byzantine))
+    if not screen.least:
+        return weights
+    whole = np.array(whole_weights(weights, screen.least), dtype=np.float64)
+    capped: np.ndarray = whole / whole.sum()
+    return capped
 
 
 def scored(problem: Problem, models: np.ndarray, liars: Liars, watch: Watch | None) -> Outcome:
@@ -293,6 +320,7 @@ def scored(problem: Problem, models: np.ndarray, liars: Liars, watch: Watch | No
         )
     if watch is not None:
         outcome.caught_after, outcome.false_share = watch.result()
+        outcome.evicted = watch.evicted
     return outcome
 
 

@@ -36,6 +36,11 @@ class Watch:
         self._shunned += sum(name in shunned for name in self._names[: self._honest])
         return np.array([name not in shunned for name in self._names])
 
+    @property
+    def evicted(self) -> int:
+        """Honest peers that are evicted."""
+        return 0 if self._watch is None else len(self._watch.evicted() & set(self._names[: self._honest]))
+
     def result(self) -> tuple[float | None, float]:
         """Mean rounds until the liars were shunned, None unless all were; share of honest peer-rounds shunned."""
         after = [self._first[name] + 1 for name in self._names[self._honest :] if name in self._first]

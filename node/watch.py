@@ -107,6 +107,11 @@ class Lookout:
         word = Evidence(peer, number, "operator", Severity.LOW, words)  # it moves the verdict alone
         return self._watch.reputations.order(word, verdict, self._wall_clock(), seconds)
 
+    @property
+    def settings(self) -> dict[str, str | int]:
+        """What changes while it watches, for people; between two rounds."""
+        return self._watch.settings
+
     # --- the compute thread -------------------------------------------------------------------------------------------
 
     def review(

@@ -59,6 +59,10 @@ _PULL: Final = 4.0
 class Forest(Protocol):
     """What a watch asks of an Isolation Forest (`detect.peers.forest`)."""
 
+    @property
+    def trained(self) -> bool:
+        """Whether it judges yet."""
+
     def see(self, sample: Mapping[str, float], *, accused: bool) -> None:
         """One update, and whether other evidence speaks against it."""
 
@@ -244,6 +248,16 @@ class PeerWatch:
     def trust(self, peer: PeerId) -> float:
         """What its word weighs, in [0, 1]."""
         return self._reputations.trust(peer)
+
+    @property
+    def settings(self) -> dict[str, str | int]:
+        """What changes while it watches, for people."""
+        forest, group_test = "off", "off"
+        if self._forest is not None:
+            forest = "trained" if self._forest.trained else "not trained yet: approve"
+        if self._group_test is not None:
+            group_test = "on"
+        return {"forest": forest, "group_test": group_test, "left_out": len(self.shunned())}
 
     @property
     def reputations(self) -> Reputations:

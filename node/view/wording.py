@@ -67,6 +67,10 @@ def _of_peer(event: journal.Event) -> tuple[Level, str]:
         case journal.VerdictChanged():
             change = f"{event.peer}: {event.before} → {event.after}"
             return _VERDICT_LEVELS.get(event.after, "info"), f"{change}: {event.reason}"
+        case journal.Recalled():
+            if event.rounds:
+                return "warning", f"what {event.peer} brought to {count(len(event.rounds), 'round')} was taken out"
+            return "error", f"what {event.peer} brought could not be taken out: {event.refused or 'no reason told'}"
         case journal.Refused():
             who = event.peer or event.address
             return "warning", f"refused {who}{f' {event.count} times' if event.count > 1 else ''}: {event.reason}"

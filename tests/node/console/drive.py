@@ -78,7 +78,7 @@ async def until(app, pilot, words, within_s=20.0):
     while words not in text(app):
         assert time.monotonic() < deadline, f"{words!r} does not come:\n{text(app)}"
         app.paint(force=True)
-        await pilot.pause(0.02)
+        await pilot.pause(0.08)
 
 
 async def settle(app, pilot):

@@ -15,8 +15,9 @@ from node.learning.contribution import Bench, Plain, Strategy
 from node.learning.dataset import Dataset, Shard, split_holdout
 from node.learning.errors import Diverged, LearningError
 from node.learning.models import build
+from node.learning.pace import Pace
 from node.learning.promotion import Challenger, Promotion, Standing, Verdict
-from node.learning.snapshot import Snapshot, Value
+from node.learning.snapshot import Snapshot, Value, damaged
 from node.learning.trainer import Metrics, Rows, Trained, evaluate, no_pulse
 from node.learning.vector import FlatModel, Layout, changes_by_layer, check_vector
 from overlay.topology_schema import Task
@@ -47,8 +48,8 @@ class Assessment:
     champion_version: int
     epsilon: float | None = None
     """Of all that may have left the node so far; None where none is claimed."""
-    layer_change: Mapping[str, float] = field(default_factory=dict)
-    """What changed in the working model since the last assessment: see `changes_by_layer`."""
+    layer_change: Mapping[str, float] = field(default_factory=dict, compare=False)
+    """What changed in the working model since the last assessment, or the restart: see `changes_by_layer`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +96,7 @@ class Learner:
         self._metrics = evaluate(self._model, self._holdout)
         self._standing = Standing(0, self._metrics.loss, _norm(self._champion))
         self._fell_back: str | None = None
+        self._pace = Pace() if task.adaptive_rate else None
         self._assessed = self._champion
         """The working model at the last assessment, never written to."""
 
@@ -171,6 +173,8 @@ class Learner:
         private = self._contribution.private
         if private and not np.isfinite(vector).all():
             vector = self._model.vector()
+        if averaged:
+            self._keep_pace(self._model.vector(), vector)
         self._model.load(vector)
         metrics = evaluate(self._model, self._holdout)
         verdict = self._promotion.judge(self._standing, Challenger(metrics.loss, _norm(vector)), averaged=averaged)
@@ -199,6 +203,15 @@ class Learner:
             return None
         self._champion, self._metrics = vector.copy(), metrics
         return Promoted(holdout_loss=metrics.loss, previous_holdout_loss=previous.loss)
+
+    def _keep_pace(self, trained: Vector, vector: Vector) -> None:
+        if self._pace is not None:
+            self._pace.see(_norm(trained - vector))
+            self._slow(self._pace)
+
+    def _slow(self, pace: Pace) -> None:
+        if isinstance(self._contribution, Plain):  # where ε is claimed the rate tells nothing of the rows
+            self._contribution.slow(pace.factor)
 
     def _train(self, round: int, pulse: Callable[[], None]) -> Trained:  # noqa: A002
         trained = self._contribution.train(round, pulse)
@@ -274,6 +287,7 @@ class Learner:
             champion=self._champion,
             version=self._standing.version,
             worse=self._standing.worse,
+            pace=() if self._pace is None else self._pace.state,
         ).pack()
 
     def restore(self, snapshot: Mapping[str, object]) -> None:
@@ -289,6 +303,12 @@ class Learner:
             )
         check_vector(saved.working, self._model.size)
         check_vector(saved.champion, self._model.size)
+        if self._pace is not None and saved.pace:
+            try:
+                self._pace = Pace(saved.pace[1:], saved.pace[0])
+            except ValueError as error:
+                raise damaged("pace") from error
+            self._slow(self._pace)
         self._model.load(saved.champion)
         self._champion = saved.champion
         self._metrics = evaluate(self._model, self._holdout)

@@ -52,6 +52,10 @@ class NodeProgress:
                 )
             case journal.Refused():
                 return replace(self, refused=self.refused + event.count)
+            case journal.Paused():
+                return replace(self, status="no quorum" if event.cause == "quorum" else "paused")
+            case journal.Unpaused():
+                return replace(self, status="running")
             case journal.Finished():
                 return replace(self, status="finished")
             case journal.Stopped():
@@ -81,8 +85,14 @@ class LabProgress:
 
     @property
     def over(self) -> bool:
-        """Whether nothing more will come of any node: one that somebody stopped is not started again."""
-        return all(node.status in ("finished", "stopped", "gave up") for node in self.nodes.values())
+        """Whether nothing more will come of any node: one that somebody stopped is not started again, and who lacks
+        it for a quorum waits in vain.
+        """
+        gone = {"stopped", "gave up"}
+        statuses = {node.status for node in self.nodes.values()}
+        return statuses <= {"finished", *gone} or (
+            statuses <= {"finished", "no quorum", *gone} and bool(statuses & gone)
+        )
 
     @property
     def accuracy(self) -> float | None:
@@ -169,4 +179,12 @@ def draw(progress: LabProgress) -> Group:
     return Group(title, table, Text(f"and {hidden} more nodes" if hidden else "", style="dim"))
 
 
-STYLES = {"running": "green", "finished": "green", "crashed": "red", "gave up": "red", "restarted": "yellow"}
+STYLES = {
+    "running": "green",
+    "finished": "green",
+    "crashed": "red",
+    "gave up": "red",
+    "restarted": "yellow",
+    "paused": "yellow",
+    "no quorum": "yellow",
+}

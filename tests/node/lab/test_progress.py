@@ -78,15 +78,15 @@ def test_one_line_shows_the_slowest_round_and_the_mean_accuracy():
 
 def test_a_lab_is_over_when_who_is_left_lacks_a_quorum_for_good():
     progress = lab()
-    progress.apply("a", [journal.Paused(at=3.0, round=2, cause="quorum", reason="1 of 3")])
-    assert progress.nodes["a"].status == "no quorum"
-    progress.apply("b", [journal.Finished(at=4.0, rounds=9)])
-    progress.mark("c", "crashed")
+    progress.apply("press-1", [journal.Paused(at=3.0, round=2, cause="quorum", reason="1 of 3")])
+    assert progress.nodes["press-1"].status == "no quorum"
+    progress.apply("press-2", [journal.Finished(at=4.0, rounds=9)])
+    progress.mark("press-3", "crashed")
     assert not progress.over  # it is started again
-    progress.mark("c", "gave up")
+    progress.mark("press-3", "gave up")
     assert progress.over
-    progress.apply("a", [journal.Unpaused(at=5.0, round=2, reason="2 of 3")])
+    progress.apply("press-1", [journal.Unpaused(at=5.0, round=2, reason="2 of 3")])
     assert not progress.over
-    progress.apply("a", [journal.Paused(at=6.0, round=4, cause="operator", reason="by ops")])
-    assert progress.nodes["a"].status == "paused"
+    progress.apply("press-1", [journal.Paused(at=6.0, round=4, cause="operator", reason="by ops")])
+    assert progress.nodes["press-1"].status == "paused"
     assert not progress.over  # somebody will resume it

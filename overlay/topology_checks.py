@@ -71,10 +71,13 @@ def _check_company(kind: str, names: Sequence[str], made: Plan) -> None:
 
 
 def check_privacy(privacy: Privacy, task: Task) -> None:
-    """Noise for rows is made for a number of rows that all know."""
+    """Noise for rows is made for a number of rows that all know, and a rate that all know."""
     if privacy.dp == "record" and task.partition == "local" and privacy.rows is None:
         why = 'is missing: with partition = "local" nobody can work out how many rows the others have'
         raise Problem(why, "add rows = 1000, say: about what a node has, and no secret", "privacy.rows")
+    if privacy.dp != "off" and task.adaptive_rate:
+        what = f'= true does not go with dp = "{privacy.dp}": a rate that follows the rows is not accounted for'
+        raise Problem(what, "write adaptive_rate = false", "task.adaptive_rate")
 
 
 def check_rule(consensus: Consensus, names: Sequence[str], made: Plan) -> None:

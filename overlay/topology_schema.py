@@ -160,6 +160,8 @@ class Task(Section):
     """Examples a step."""
     learning_rate: float = Field(default=0.05, gt=0, le=10)
     """Step size of SGD."""
+    adaptive_rate: bool = False
+    """Whether a node trains slower while it runs away from the others: for uneven data and large steps."""
     momentum: float = Field(default=0.9, ge=0, lt=1)
     """Momentum of SGD; 0 for none."""
     weight_decay: float = Field(default=0.0, ge=0, le=1)

@@ -84,6 +84,10 @@ class Plain:
         self._bench = bench
         self._trainer = bench.trainer()
 
+    def slow(self, factor: float) -> None:
+        """From now on train with `factor` times the task's learning rate."""
+        self._trainer.pace = factor
+
     def train(self, round: int, pulse: Pulse) -> Trained:  # noqa: A002
         """As `Contribution.train`; raises `Diverged`."""
         return self._trainer.train(round, self._bench.task.local_epochs, pulse)

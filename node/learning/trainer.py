@@ -71,6 +71,8 @@ class Trainer:
         self._task = task
         self._seed = (seed, node)
         self._velocity = torch.zeros(model.size)
+        self.pace = 1.0
+        """What the task's learning rate is multiplied by."""
 
     def train(self, round: int, epochs: int, pulse: Callable[[], None] = no_pulse) -> Trained:  # noqa: A002 - our word
         """`epochs` passes over the rows, from the model's present values; `pulse` is called between batches.
@@ -116,7 +118,7 @@ class Trainer:
         if self._task.weight_decay:
             gradient.add_(values, alpha=self._task.weight_decay)
         self._velocity.mul_(self._task.momentum).add_(gradient)
-        values.add_(self._velocity, alpha=-self._task.learning_rate)
+        values.add_(self._velocity, alpha=-self._task.learning_rate * self.pace)
 
 
 def evaluate(model: FlatModel, rows: Rows) -> Metrics:

@@ -58,7 +58,8 @@ QUICK = Extent(
         "digits": (tuple(MODE_SETTINGS), ("none", "gaussian", "sign-flip", "scaling", "alie", "ipm", "slow-drift",
                                           "label-flip", "backdoor"), PARTITIONS, 40),
         "mnist": (("open mean", f"open {DEFAULT}", "private bound", "private screen"),
-                  ("none", "gaussian", "sign-flip", "scaling", "slow-drift", "backdoor"), PARTITIONS[:2], 40),
+                  ("none", "gaussian", "sign-flip", "scaling", "alie", "ipm", "slow-drift", "label-flip", "backdoor"),
+                  PARTITIONS[:2], 100),
     },
     0, (),
 )  # fmt: skip

@@ -93,6 +93,15 @@ def test_byzantine_8_is_private_8_with_liars_and_one_that_sits_out():
     assert all(node.adversary is None for node in private.nodes)
 
 
+def test_screen_8_is_private_8_weighed_by_distances():
+    screened, private = shipped("screen-8"), shipped("private-8")
+    assert screened.task == private.task
+    assert screened.privacy.screen
+    assert (screened.consensus.rule, screened.consensus.byzantine) == ("nnm+geometric-median", 2)
+    assert [node.adversary for node in screened.nodes] == [None] * 7 + ["sign-flip:3"]
+    assert screened.privacy.clip < private.privacy.clip  # noise on distances is measured by it
+
+
 def test_open_8_hides_nothing():
     assert (shipped("open-8").privacy.sharing, shipped("open-8").privacy.dp) == ("none", "off")
 

@@ -69,3 +69,21 @@ def test_a_protocol_liar_is_shunned_in_its_first_round_by_every_real_node(tmp_pa
     report = json.loads(stdout)
     assert (report["summary"]["false_quarantines"], report["summary"]["missed_adversaries"]) == (0, 0)
     assert report["nodes"][4]["adversary"] == f"protocol-liar:{kind}"
+
+
+def test_the_shipped_screen_weighs_over_real_processes_with_a_liar_among_them(tmp_path):
+    """Of eight at least six weigh something in every sum; the screen names nobody, so that nobody is quarantined."""
+    with lab_up(ROOT / "topologies" / "screen-8.toml", tmp_path / "run", "--rounds", "4", "--json") as lab:
+        stdout, stderr = lab.process.communicate(timeout=240)
+        assert lab.process.returncode in (0, 1), stderr
+        rounds = [lab.rounds(f"press-{i}") for i in range(1, 9)]
+    assert all([row.outcome for row in mine] == ["averaged"] * 4 for mine in rounds)
+    for number in range(4):
+        weighed = [{*mine[number].present, f"press-{i}"} for i, mine in enumerate(rounds, 1)]
+        assert all(len(names) >= 6 for names in weighed)
+        everywhere = set.intersection(*weighed)
+        assert all(names - {f"press-{i}"} <= everywhere for i, names in enumerate(weighed, 1)), "one set of weights"
+    report = json.loads(stdout)
+    assert len({node["accuracy"][-1] for node in report["nodes"]}) == 1
+    assert not any(node["quarantined"] for node in report["nodes"])
+    assert report["nodes"][7]["adversary"] == "sign-flip:3"

@@ -1,0 +1,253 @@
+import asyncio
+import contextlib
+import time
+from functools import wraps
+
+import pytest
+
+from node import journal
+from node.console.desk import Desk, Link
+from node.console.orders import Order
+from node.console.sources.folder_source import FolderSource
+from node.console.sources.http_source import HttpSource, checked_url, problem_of, request_of
+from node.console.sources.journal_source import JournalSource
+from node.console.sources.source import Operator, OrderRefused, Playback
+from node.errors import UserError
+from tests.node.console import material
+
+
+def on_its_loop(test):
+    @wraps(test)
+    def run(*args, **kwargs):
+        asyncio.run(asyncio.wait_for(test(*args, **kwargs), 60))
+
+    return run
+
+
+@contextlib.asynccontextmanager
+async def running(source):
+    """The desk that `source` brings events to."""
+    desk = Desk(Link(source.where))
+    task = asyncio.create_task(source.run(desk))
+    try:
+        yield desk
+    finally:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+
+
+async def until(found):
+    deadline = time.monotonic() + 30
+    while not found():
+        assert time.monotonic() < deadline
+        await asyncio.sleep(0.01)
+
+
+# --- a journal ------------------------------------------------------------------------------------------------------
+
+
+@on_its_loop
+async def test_a_replay_steps_by_round_goes_on_rewinds_and_ends(tmp_path):
+    source = JournalSource(material.write(tmp_path / "journal.jsonl"), speed=1000)
+    source.toggle()
+    async with running(source) as desk:
+        await until(lambda: desk.link.state == "paused" and desk.views)
+        assert desk.scene().overview.round == 0
+        source.step()
+        await until(lambda: desk.scene().overview.round == 1)
+        source.step()
+        source.step()
+        await until(lambda: desk.scene().overview.round == 3)
+        await asyncio.sleep(0.15)
+        assert desk.scene().overview.round == 3  # paused
+        source.toggle()
+        await until(lambda: desk.link.state == "ended")
+        assert desk.scene().overview.round == material.ROUNDS
+        source.toggle()
+        source.rewind()
+        await until(lambda: desk.scene().overview.round == 0)
+
+
+@on_its_loop
+async def test_a_replay_keeps_the_distance_of_its_events_times_the_speed(tmp_path):
+    source = JournalSource(material.write(tmp_path / "journal.jsonl"), speed=100)
+    began = time.monotonic()
+    async with running(source) as desk:
+        await until(lambda: desk.views and desk.scene().overview.round == 10)
+        passed = time.monotonic() - began
+    assert passed >= 49 / 100  # round 9 closes 50 s after the start
+    assert desk.clock() >= material.BEGAN + 50
+
+
+def test_the_speed_has_its_steps_and_its_ends(tmp_path):
+    source = JournalSource(material.write(tmp_path / "journal.jsonl"), speed=9)
+    assert source.speed == 10
+    for _ in range(20):
+        source.faster()
+    assert source.speed == 1000
+    for _ in range(20):
+        source.slower()
+    assert source.speed == 1
+    assert isinstance(source, Playback)
+    assert not isinstance(source, Operator)
+
+
+def test_a_journal_that_is_not_there_is_an_error_of_the_input(tmp_path):
+    with pytest.raises(UserError, match="is no file"):
+        JournalSource(tmp_path / "none")
+
+
+# --- a run's folder -------------------------------------------------------------------------------------------------
+
+
+@on_its_loop
+async def test_a_run_is_followed_while_nodes_come_and_write(tmp_path):
+    async with running(FolderSource(tmp_path)) as desk:
+        await until(lambda: desk.link.state == "connecting" and desk.link.detail)
+        material.write(tmp_path / "press-10" / "journal.jsonl")
+        material.write(tmp_path / "press-2" / "journal.jsonl")
+        await until(lambda: len(desk.views) == 2)
+        assert list(desk.views) == ["press-2", "press-10"]
+        assert desk.current == "press-2"
+        await until(lambda: desk.views["press-10"].overview.round == material.ROUNDS)
+        assert desk.link.state == "live"
+        for name in desk.views:
+            with journal.Journal.open(tmp_path / name / "journal.jsonl") as book:
+                book.write(journal.Stopped(at=1.0, reason="told to"))
+        await until(lambda: desk.link.state == "ended")
+
+
+def test_a_folder_that_is_not_there_is_an_error_of_the_input(tmp_path):
+    with pytest.raises(UserError, match="is no folder"):
+        FolderSource(tmp_path / "none")
+
+
+# --- a node ---------------------------------------------------------------------------------------------------------
+
+
+class Node:
+    """An HTTP server by hand, so that it can break off where no server would."""
+
+    def __init__(self, lines):
+        self.lines, self.requests, self.status = lines, [], 200
+        self.let_go = asyncio.Event()  # a stream that is not held breaks off at once
+        self.let_go.set()
+
+    async def serve(self, reader, writer):
+        head = (await reader.readuntil(b"\r\n\r\n")).decode()
+        length = next((int(line[16:]) for line in head.splitlines() if line.lower().startswith("content-length: ")), 0)
+        body = (await reader.readexactly(length)).decode() if length else ""
+        self.requests.append((head.splitlines()[0], head, body))
+        if "/v1/topology" in head:
+            self.answer(writer, 200, b'{"edges": [["press-1", "press-2"]]}')
+        elif self.status != 200 or "POST" in head:
+            self.answer(writer, self.status, b'{"detail": "no such peer \\u001b[2J", "remedy": "Look at the list."}')
+        else:
+            after = int(head.split("after=")[1].split()[0])
+            writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\n")
+            for number, line in enumerate(self.lines, 1):
+                if 100 * number > after:
+                    writer.write(b"id: %d\ndata: %s\n\n" % (100 * number, line))
+            await writer.drain()
+            await self.let_go.wait()
+        with contextlib.suppress(OSError):
+            writer.close()
+
+    def answer(self, writer, status, body):
+        head = f"HTTP/1.1 {status} X\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n"
+        writer.write(head.encode() + body)
+
+
+@contextlib.asynccontextmanager
+async def served(node):
+    server = await asyncio.start_server(node.serve, "127.0.0.1", 0)
+    async with server:
+        yield HttpSource(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", "gv_secret")
+        node.let_go.set()
+
+
+def lines_of(events):
+    return [event.model_dump_json().encode() for event in events]
+
+
+@on_its_loop
+async def test_a_stream_that_breaks_is_taken_up_where_it_broke():
+    node = Node(lines_of(material.opening()))
+    async with served(node) as source, running(source) as desk:
+        await until(lambda: desk.link.state == "stale")
+        assert desk.current == "press-1"
+        assert desk.edges == (("press-1", "press-2"),)
+        seen = desk.scene().view.last_id
+        assert seen == 100 * len(node.lines)
+        node.lines += lines_of(material.rounds(2))
+        node.let_go.clear()
+        await until(lambda: desk.link.state == "live" and desk.scene().overview.round == 2)
+        assert f"after={seen} " in node.requests[-1][0]
+        assert all("Bearer gv_secret" in head for _, head, _ in node.requests)
+
+
+@on_its_loop
+async def test_a_token_that_is_not_let_in_is_stale_with_the_node_s_words():
+    node = Node([])
+    node.status = 401
+    async with served(node) as source, running(source) as desk:
+        await until(lambda: desk.link.state == "stale")
+        assert desk.link.detail == "no such peer \N{REPLACEMENT CHARACTER}[2J Look at the list."
+
+
+@on_its_loop
+async def test_a_node_with_another_journal_is_read_from_its_beginning():
+    node = Node(lines_of(material.opening()))
+    async with served(node) as source, running(source) as desk:
+        await until(lambda: desk.link.state == "stale")
+        node.status = 422
+        await until(lambda: desk.scene().view.last_id == 0)
+        node.status = 200
+        await until(lambda: desk.scene().view.last_id > 0)
+
+
+@on_its_loop
+async def test_orders_are_requests_and_refusals_are_told():
+    node = Node([])
+    async with served(node) as source:
+        assert isinstance(source, Operator)
+        await source.order(Order("quarantine", "press-2", "noisy", 60.0))
+        line, _, body = node.requests[-1]
+        assert line.startswith("POST /v1/peers/press-2/quarantine ")
+        assert body in ('{"reason":"noisy","seconds":60.0}', '{"reason": "noisy", "seconds": 60.0}')
+        node.status = 409
+        with pytest.raises(OrderRefused, match="Look at the list"):
+            await source.order(Order("pause", reason="x"))
+    with pytest.raises(OrderRefused, match="cannot be reached"):
+        await source.order(Order("pause", reason="x"))
+
+
+def test_orders_have_their_paths():
+    assert request_of(Order("roll-back", "3", "scrap")) == (
+        "/v1/controls/roll-back",
+        {"reason": "scrap", "version": 3},
+    )
+    assert request_of(Order("resume", reason="on")) == ("/v1/controls/resume", {"reason": "on"})
+    assert request_of(Order("release", "../x?y", "r"))[0] == "/v1/peers/..%2Fx%3Fy/release"
+
+
+@pytest.mark.parametrize("content", [b"", b"[]", b"\xff", b'{"detail": 3}', b"null", b"x" * 10_000])
+def test_any_answer_gives_a_line(content):
+    said = problem_of(500, content)
+    assert said
+    assert said.isprintable()
+    assert len(said) <= 400
+
+
+@pytest.mark.parametrize(
+    "url", ["http://10.0.0.1:8200", "http://plant.example", "ftp://127.0.0.1", "http://", "http://[::"]
+)
+def test_a_token_goes_nowhere_in_clear_text(url):
+    with pytest.raises(UserError):
+        checked_url(url)
+
+
+@pytest.mark.parametrize("url", ["127.0.0.1:8200", "http://localhost:1", "http://[::1]:8200", "https://plant.example"])
+def test_loopback_and_tls_are_where_a_token_may_go(url):
+    assert checked_url(url).host

@@ -67,8 +67,8 @@ class Health:
             case journal.Started():
                 self._states, self._void, self._rolled_back = {}, 0, None
                 for name, state in self._first.items():
-                    self._change(name, state)
-                self._watched()
+                    watched = self._watching() if name == "detection" and state.status != "off" else {}
+                    self._change(name, replace(state, settings={**state.settings, **watched}))
             case journal.Connected() | journal.Disconnected():
                 self._reachable(event.up)
             case journal.RoundClosed():

@@ -13,7 +13,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Select, Table, select, text
+from sqlalchemy import Connection, Select, Table, select
+from sqlalchemy.exc import OperationalError, SQLAlchemyError
 
 from node.errors import StateError
 from node.store.database import Database, StoreFailed, open_database
@@ -27,7 +28,16 @@ Row = dict[str, Any]
 """Column → value, as in `node.store.tables`."""
 MOST_ROWS = 10_000
 """That one read gives."""
-_CLAIM = "SELECT pg_try_advisory_lock(1735549296, hashtext(current_schema()))"
+_CLAIM = (
+    # A server notices at once that a process was killed, and by keepalives that its machine was.
+    "SET tcp_keepalives_idle = 10",
+    "SET tcp_keepalives_interval = 5",
+    "SET tcp_keepalives_count = 3",
+    "SET lock_timeout = '2s'",
+    "SELECT pg_advisory_lock(1735549296, hashtext(current_schema()))",
+)
+_IN_USE = "55P03"
+"""PostgreSQL's lock_not_available."""
 
 
 @contextmanager
@@ -92,23 +102,39 @@ class Store:
     def _alone(self) -> Iterator[None]:
         database = self.database
         busy = StateError(f"{database.place} is in use by another process", "Stop that node first.")
-        with contextlib.ExitStack() as stack:
-            if database.is_file:
-                # Beside the database: to close it would take SQLite's own locks from this process.
-                file = stack.enter_context(Path(database.place).with_suffix(".lock").open("ab"))
-                try:
-                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                except BlockingIOError:
-                    raise busy from None
-            else:
-                with database.failing():
-                    session = stack.enter_context(database.engine.connect())
-                    session = session.execution_options(isolation_level="AUTOCOMMIT")
-                    if not session.scalar(text(_CLAIM)):
-                        raise busy
-                    # The lock ends with its connection, which must not go back to the pool with it.
-                    stack.callback(session.detach)
+        if not database.is_file:
+            with self._session(busy):
+                yield
+            return
+        # Beside the database: to close it would take SQLite's own locks from this process.
+        with Path(database.place).with_suffix(".lock").open("ab") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise busy from None
             yield
+
+    @contextmanager
+    def _session(self, busy: StateError) -> Iterator[None]:
+        """A connection that holds the lock: it ends with the process, however that ends."""
+        with contextlib.ExitStack() as stack:
+            with self.database.failing():
+                session = stack.enter_context(self.database.engine.connect())
+                session = session.execution_options(isolation_level="AUTOCOMMIT")
+                try:
+                    for statement in _CLAIM:
+                        session.exec_driver_sql(statement)
+                except OperationalError as error:
+                    if getattr(error.orig, "sqlstate", None) == _IN_USE:
+                        raise busy from None
+                    raise
+            stack.callback(self._unlock, session)
+            yield
+
+    def _unlock(self, session: Connection) -> None:
+        with contextlib.suppress(SQLAlchemyError):  # a server that is gone has let go of it
+            session.exec_driver_sql("SELECT pg_advisory_unlock_all()")
+            session.detach()  # for it is not like the others of the pool any more
 
     # --- reads ----------------------------------------------------------------------------------------------------
 

@@ -28,12 +28,12 @@ class Tail:
         """
         self._database = database
         self._path = path
-        first = _first_line(path)
+        self._first = _first_line(path)
         with database.folding() as connection:
             known = read_meta(connection)
-            offset = int(known.get("projected", 0)) if known.get("journal") == first else 0
+            offset = int(known.get("projected", 0)) if known.get("journal") == self._first else 0
             self._projected = _line_end(path, offset)
-            write_meta(connection, known, journal=first, projected=str(self._projected))
+            write_meta(connection, known, journal=self._first, projected=str(self._projected))
 
     @property
     def projected(self) -> int:
@@ -44,13 +44,14 @@ class Tail:
         """Bring the rows of `batch`, ids with their events, into the tables, and with them `upto`, the id to go on from
         (that of the last, where it is not given). Events that are there already are passed over.
         """
+        self._first = self._first or _first_line(self._path)  # of a new node the journal comes after the store
         with self._database.folding() as connection:
             known = read_meta(connection)
             before = int(known["projected"])
             new = [(id_, event) for id_, event in batch if id_ > before]
             after = max([before, *(id_ for id_, _ in new), upto or 0])
             project(connection, int(known.get("life", 0)), new)
-            write_meta(connection, known, projected=str(after))
+            write_meta(connection, known, journal=self._first, projected=str(after))
         self._projected = after
 
     def catch_up(self, check: Callable[[], None] = lambda: None) -> None:
@@ -65,12 +66,13 @@ class Tail:
 
 
 def _first_line(path: Path) -> str:
-    """What tells one journal from another: a node's first line holds the instant of its start."""
+    """What tells one journal from another, since a node's first line holds the instant of its start; "" before it."""
     try:
         with path.open("rb") as file:
-            return hashlib.sha256(file.readline(journal.MAX_LINE_BYTES)).hexdigest()
+            line = file.readline(journal.MAX_LINE_BYTES)
     except FileNotFoundError:
         return ""
+    return hashlib.sha256(line).hexdigest() if line.endswith(b"\n") else ""
 
 
 def _line_end(path: Path, offset: int) -> int:

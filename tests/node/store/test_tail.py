@@ -57,6 +57,18 @@ def test_bad_lines_are_passed_over_and_a_torn_one_waited_for(store, path):
     assert count(store) == 1
 
 
+@pytest.mark.parametrize("torn", [None, b"", b'{"type": "star'])
+def test_a_journal_that_begins_after_the_store_is_the_same_one_at_the_next_start(store, path, torn):
+    if torn is not None:
+        path.write_bytes(torn)
+    tail = Tail(store.database, path)
+    tail.catch_up()
+    write(path, [started(), closed(0)])
+    tail.catch_up()
+    assert Tail(store.database, path).projected == tail.projected == path.stat().st_size
+    assert count(store) == 1
+
+
 def test_another_journal_is_read_from_its_beginning(store, path):
     write(path, [started(at=1.0), closed(0)])
     Tail(store.database, path).catch_up()

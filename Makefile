@@ -15,6 +15,7 @@ lab: install
 
 # Tests that start whole swarms of processes have the machine to themselves.
 test: install lint
+	@$(PYTHON) tests/tools/prerequisites.py --tests
 	$(BIN)/pytest -n auto --dist worksteal -m "not processes"
 	$(BIN)/pytest -m processes
 

@@ -1,6 +1,7 @@
 """Checks what `make` needs before it installs, and installs it where it may.
 
 Runs on a bare python3: standard library alone. Exit 0: all is there. Exit 1: one command to run is printed.
+With --tests it looks for what the tests want beside that, and never fails: who lacks it, skips them.
 """
 
 import os
@@ -18,6 +19,14 @@ PACKAGES = {
     "apk": ("apk add build-base gmp-dev python3-dev", None),
     "brew": ("brew install gmp", None),
 }
+SERVER = {
+    "apt-get": ("apt-get install -y --no-install-recommends postgresql", "apt-get update"),
+    "dnf": ("dnf install -y postgresql-server", None),
+    "pacman": ("pacman -S --noconfirm postgresql", None),
+    "apk": ("apk add postgresql", None),
+    "brew": ("brew install postgresql", None),
+}
+"""PostgreSQL, of which the tests start one of their own."""
 
 
 def missing() -> list[str]:
@@ -51,9 +60,14 @@ def compiles(compiler: str, source: str, *flags: str) -> bool:
         return run.returncode == 0
 
 
-def install_command() -> tuple[list[str], str] | None:
+def lacks_server() -> bool:
+    """Whether no PostgreSQL server is installed, where tests/node/store/postgres.py looks for one."""
+    return not any(Path("/usr/lib/postgresql").glob("*/bin/initdb")) and shutil.which("initdb") is None
+
+
+def install_command(packages: dict[str, tuple[str, str | None]]) -> tuple[list[str], str] | None:
     """The commands of this machine's package manager, and the one line that a person may type."""
-    for manager, (command, refresh) in PACKAGES.items():
+    for manager, (command, refresh) in packages.items():
         if shutil.which(manager):
             commands = [refresh, command] if refresh else [command]
             prefix = "" if manager == "brew" else "sudo "
@@ -66,17 +80,37 @@ def may_install() -> bool:
     return hasattr(os, "geteuid") and os.geteuid() == 0
 
 
+def install(commands: list[str], wants: list[str]) -> None:
+    """Run `commands`, and say for what."""
+    print("Installing " + ", ".join(wants) + " ...", flush=True)
+    for command in commands:
+        quiet = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+        subprocess.run(command.split(), check=False, stdout=subprocess.DEVNULL, env=quiet)
+
+
+def prepare_tests() -> int:
+    """Install PostgreSQL where allowed."""
+    if not lacks_server():
+        return 0
+    found = install_command(SERVER)
+    if found is not None and may_install():
+        install(found[0], ["a PostgreSQL server for the tests"])
+    if lacks_server():
+        how = f"; they need: {found[1]}" if found else ""
+        print(f"No PostgreSQL server is installed: the tests that want one are skipped{how}", file=sys.stderr)
+    return 0
+
+
 def main() -> int:
     """Check, install where allowed, check again."""
+    if sys.argv[1:] == ["--tests"]:
+        return prepare_tests()
     wants = missing()
     if not wants:
         return 0
-    found = install_command()
+    found = install_command(PACKAGES)
     if found is not None and may_install() and not any("Python >=" in want for want in wants):
-        commands, _ = found
-        print("Installing " + ", ".join(wants) + " ...", flush=True)
-        for command in commands:
-            subprocess.run(command.split(), check=False, stdout=subprocess.DEVNULL)
+        install(found[0], wants)
         wants = missing()
         if not wants:
             return 0

@@ -147,7 +147,16 @@ class Standby:
         restore = self._levers.restore
         if restore is None:
             raise ControlRefused("this node keeps no versions", "Roll back another node of the swarm.")
-        restored = await self._hearing.during(lambda: self._compute.run(lambda: restore(order.version)))
+
+        def attempt() -> Restored | ControlRefused:
+            try:
+                return restore(order.version)
+            except ControlRefused as refusal:
+                return refusal  # handed over: raised, it would come out of the nursery in a group
+
+        restored = await self._hearing.during(lambda: self._compute.run(attempt))
+        if isinstance(restored, ControlRefused):
+            raise restored
         self._book.restored(self._hearing.number, order.version, restored, order.words)
 
     def _judge(self, order: Order) -> None:

@@ -9,18 +9,20 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import time
 from collections.abc import Iterable
 from typing import Any, ClassVar, Final
 
 from textual.app import App, ComposeResult, SystemCommand
 from textual.binding import Binding, BindingType
 from textual.screen import Screen
-from textual.widgets import ContentSwitcher, Footer
+from textual.widgets import ContentSwitcher
 from textual.worker import Worker, WorkerState
 
 from node.console.desk import Desk, Link
 from node.console.dialog.confirm import Confirm
 from node.console.drawing.ink import Ink
+from node.console.footer.keys import Keys
 from node.console.header.bar import Bar
 from node.console.help.pane import HelpPane
 from node.console.logs.pane import LogsPane
@@ -36,6 +38,8 @@ from node.console.theme import DARK, LIGHT
 from node.words import plain
 
 PAINT_S: Final = 0.1
+REST: Final = 2.0
+"""Times as long as a picture took nothing is drawn after it, unless a key asks for it."""
 PANES: Final[tuple[tuple[str, type[Pane]], ...]] = (
     ("Overview", OverviewPane),
     ("Model", ModelPane),
@@ -80,6 +84,7 @@ class Console(App[None]):
         self._shown: tuple[int, int] = (-1, -1)
         self._ink = Ink()
         self._pane = 0
+        self._rest_until = 0.0
 
     # --- the screen -------------------------------------------------------------------------------------------------
 
@@ -90,7 +95,8 @@ class Console(App[None]):
         with ContentSwitcher(initial="pane-0"):
             for number, (_, pane) in enumerate(PANES):
                 yield pane(id=f"pane-{number}")
-        yield Footer(compact=True)
+        self._keys = Keys()
+        yield self._keys
 
     def on_mount(self) -> None:
         """Start the source, and paint."""
@@ -113,15 +119,22 @@ class Console(App[None]):
     def paint(self, *, force: bool = False) -> None:
         """Draw what is new: events, or the second that has passed."""
         now = self.desk.edition, int(self.desk.clock())
-        if now == self._shown and not force:
+        began = time.monotonic()
+        if not force and (now == self._shown or began < self._rest_until):
             return
         self._shown = now
         scene = self.desk.scene()
         self._bar.show(scene, self._ink, self._pane)
         self.pane.show(scene, self._ink)
+        self.call_after_refresh(self._painted, began)
+
+    def _painted(self, began: float) -> None:
+        # A slow terminal or machine gets fewer pictures: keys and events have the larger part of the time.
+        self._rest_until = time.monotonic() + REST * (time.monotonic() - began)
 
     def _recolour(self) -> None:
         self._ink = Ink.of(self.theme_variables)
+        self._keys.colour(self._ink)
         self.paint(force=True)
 
     # --- keys -------------------------------------------------------------------------------------------------------

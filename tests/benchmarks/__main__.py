@@ -24,6 +24,8 @@ BENCHMARKS: Mapping[str, str] = {
     "accuracy": "Adult on 8 nodes: plain, local and distributed noise, CKKS, by epsilon (many minutes; needs the data)",
     "byzantine": "rules, adversaries, modes, partitions (minutes); all with GRAPEVINE_FULL=1 (an hour or two)",
     "audit": "epsilon, records and updates as attackers read them from what colluders see, mode by mode (minutes)",
+    "api": "the API while the default lab runs: answers, rounds, 10,000 connections, a gigabyte (minutes)",
+    "console": "the console at 1,000 events a second for 60 s: key to paint, memory (a minute and a half)",
 }
 """Name, which is also the module, and what it says."""
 

@@ -48,4 +48,4 @@ def test_what_is_kept_of_the_screens_fills_them_and_holds_nothing_that_drives_a_
         assert max(map(len, lines)) <= size[0]
         assert all(character.isprintable() for line in lines for character in line)
         assert lines[0].lstrip().startswith("❧ press-1")
-        assert "Quit" in lines[-1]
+        assert lines[-1].endswith("^p commands")

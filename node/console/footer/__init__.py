@@ -1,0 +1,1 @@
+"""The line below every screen: the keys that work here."""

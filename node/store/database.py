@@ -3,8 +3,8 @@
 SQLite writes ahead (WAL); PostgreSQL is reached with psycopg. A transaction is one of three kinds:
 
     reading     sees one state of the store and holds up nobody
-    folding     what can be folded from the journal again: after a power cut, not after a kill -9, its last rows may
-                be missing, and then the offset is as old as they are
+    folding     what the journal or the checkpoint can give again: after a power cut, not after a kill -9, its last
+                rows may be missing, and then the offset is as old as they are
     lasting     on the disk when it returns, whatever happens next
 """
 
@@ -71,7 +71,7 @@ class Database:
 
     @contextmanager
     def folding(self) -> Iterator[Connection]:
-        """A transaction whose rows the journal can give again."""
+        """A transaction whose rows the journal or the checkpoint can give again."""
         with self._transaction("folding") as connection:
             yield connection
 

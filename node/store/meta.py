@@ -13,10 +13,13 @@ from sqlalchemy import Connection, select, update
 
 from node.store.tables import META
 
+_ALL = select(META)
+_LIFE = select(META.c.value).where(META.c.key == "life")
+
 
 def read_meta(connection: Connection) -> dict[str, str]:
     """All of it."""
-    return {row.key: row.value for row in connection.execute(select(META))}
+    return {row.key: row.value for row in connection.execute(_ALL)}
 
 
 def write_meta(connection: Connection, known: dict[str, str], **values: str) -> None:
@@ -30,4 +33,4 @@ def write_meta(connection: Connection, known: dict[str, str], **values: str) -> 
 
 def life_of(connection: Connection) -> int:
     """The number of the present life; 0 before the first."""
-    return int(connection.execute(select(META.c.value).where(META.c.key == "life")).scalar() or 0)
+    return int(connection.scalar(_LIFE) or 0)

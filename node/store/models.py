@@ -15,6 +15,7 @@ from node.store.database import Database
 from node.store.meta import life_of
 from node.store.tables import EVIDENCE, MODELS, PEERS
 
+_SIZE = select(func.sum(MODELS.c.size_bytes))
 _LISTED = [column for column in MODELS.columns if column.name != "content"]
 
 
@@ -39,29 +40,30 @@ class Models:
         holdout_loss: float | None = None,
         holdout_accuracy: float | None = None,
     ) -> None:
-        """Keep champion `version` as `content`, on the disk when it returns, beside what was held against peers then.
+        """Keep champion `version` as `content`, beside what was held against peers then. A power cut may take the last
+        ones, but for the one in use, which is in the checkpoint.
 
         A version that is there already (the node was killed before its checkpoint, and made it again) is replaced. The
         oldest go where all together, of every life, have more than `most_bytes`.
         """
-        with self._database.lasting() as connection:
+        with self._database.folding() as connection:
             life = life_of(connection)
             _drop(connection, life, version)
-            connection.execute(
-                MODELS.insert().values(
-                    life=life,
-                    version=version,
-                    at=at,
-                    round=round,
-                    holdout_loss=holdout_loss,
-                    holdout_accuracy=holdout_accuracy,
-                    evidence=_held_against(connection, life),
-                    size_bytes=len(content),
-                    sha256=hashlib.sha256(content).digest(),
-                    content=content,
-                )
-            )
-            self._drop_oldest(connection, life, version)
+            row = {
+                "life": life,
+                "version": version,
+                "at": at,
+                "round": round,
+                "holdout_loss": holdout_loss,
+                "holdout_accuracy": holdout_accuracy,
+                "evidence": _held_against(connection, life),
+                "size_bytes": len(content),
+                "sha256": hashlib.sha256(content).digest(),
+                "content": content,
+            }
+            connection.execute(MODELS.insert(), row)
+            if (connection.scalar(_SIZE) or 0) > self._most_bytes:
+                self._drop_oldest(connection, life, version)
 
     def load(self, version: int) -> bytes:
         """The bytes of champion `version`. Raises StateError where it is not kept, or damaged."""

@@ -36,6 +36,12 @@ _NEW_PEER: Row = {
     "refused": 0,
     "faults": 0,
 }
+_PEERS = select(PEERS)
+_UPDATE = (
+    update(PEERS)
+    .where(PEERS.c.name == bindparam("new_name"))
+    .values({name: bindparam(f"new_{name}") for name in PEERS.columns.keys() if name != "name"})  # noqa: SIM118
+)
 
 
 class Projection:
@@ -44,7 +50,7 @@ class Projection:
     def __init__(self, connection: Connection, life: int) -> None:
         self._connection = connection
         self._life = life
-        self._peers: dict[str, Row] = {row["name"]: dict(row) for row in connection.execute(select(PEERS)).mappings()}
+        self._peers: dict[str, Row] = {row["name"]: dict(row) for row in connection.execute(_PEERS).mappings()}
         self._known = frozenset(self._peers)
         self._touched: set[str] = set()
         self._rows: dict[Table, list[Row]] = {}
@@ -72,10 +78,8 @@ class Projection:
             self._connection.execute(table.insert(), rows)
         changed = [self._peers[name] for name in sorted(self._touched & self._known)]
         if changed:
-            columns: dict[str, Any] = {name: bindparam(f"new_{name}") for name in changed[0] if name != "name"}
             self._connection.execute(
-                update(PEERS).where(PEERS.c.name == bindparam("new_name")).values(columns),
-                [{f"new_{name}": value for name, value in row.items()} for row in changed],
+                _UPDATE, [{f"new_{name}": value for name, value in row.items()} for row in changed]
             )
         new = [self._peers[name] for name in sorted(self._peers.keys() - self._known)]
         if new:

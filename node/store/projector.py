@@ -17,8 +17,8 @@ from node.store.database import Database, StoreFailed
 from node.store.retention import Keep, prune
 from node.store.tail import Tail
 
-EVERY_S = 1.0
-"""A round may close every few milliseconds; nobody reads the store as often."""
+EVERY_S = 2.0
+"""A round may close every few milliseconds; nobody reads the store as often, and a batch costs as much as a round."""
 RETRY_S = 10.0
 PRUNE_S = 3600.0
 

@@ -19,7 +19,6 @@ Count = Annotated[int, Field(ge=0, le=2**62)]
 Figure = Annotated[float, Field(ge=-1e30, le=1e30)]
 """Bounds that no run reaches: a journal is a file, and whoever adds its figures up must not overflow."""
 
-
 Reputation = Annotated[float, Field(ge=0, le=100)]
 VerdictName = Literal["trusted", "suspect", "quarantined", "probation", "evicted"]
 
@@ -377,14 +376,10 @@ class Follower:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._offset = 0
+        self.id = 0
+        """Of the event that `poll` gave last: where its line ends."""
         self.torn_lines = 0
         """Complete lines so far that are no event."""
-
-    @property
-    def id(self) -> int:
-        """Of the event that `poll` gave last: where its line ends."""
-        return self._offset
 
     def poll(self) -> Iterator[Event]:
         """The events of the lines completed since the last call; of a missing file, none."""
@@ -393,11 +388,11 @@ class Follower:
         except (FileNotFoundError, NotADirectoryError):
             return
         with file:
-            file.seek(self._offset)
+            file.seek(self.id)
             while line := file.readline(MAX_LINE_BYTES + 1):
                 if not line.endswith(b"\n") and len(line) <= MAX_LINE_BYTES:
                     return  # not complete yet
-                self._offset += len(line)
+                self.id += len(line)
                 event = parse(line)
                 if event is not None:
                     yield event

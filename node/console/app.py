@@ -74,7 +74,7 @@ class Console(App[None]):
         Binding("o", "operate", "Rounds"),
         Binding("t", "theme", "Theme", show=False),
         Binding("7,question_mark", "pane(6)", "Help", key_display="7", show=False),
-        Binding("q,ctrl+q", "quit", "Quit", key_display="q"),
+        Binding("q", "quit", "Quit"),
     ]
 
     def __init__(self, source: Source) -> None:

@@ -28,12 +28,12 @@ class Keys(Widget):
 
     def render(self) -> Text:
         """Key and word, as many as there is room for; the palette last."""
-        bound = [bound for bound in self.screen.active_bindings.values() if bound.binding.show and bound.enabled]
+        active = (bound for bound in self.screen.active_bindings.values() if bound.binding.show and bound.enabled)
+        bound = {bound.binding.action: bound.binding for bound in active}  # several keys may do the same
         palette = Text("^p", f"bold {self._ink.accent}").append(" commands", self._ink.dim)
         room = self.size.width - palette.cell_len
         line = Text(no_wrap=True)
-        for one in bound:
-            binding = one.binding
+        for binding in bound.values():
             if binding.action == "command_palette":
                 continue
             part = Text(self.app.get_key_display(binding), f"bold {self._ink.accent}")

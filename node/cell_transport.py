@@ -35,6 +35,7 @@ BEACON_HASTE: Final = 4
 KEYS_EACH: Final = 4
 """New channel keys of one owner that are taken and passed on in `KEYS_EVERY_S`; an honest one rarely has two."""
 KEYS_EVERY_S: Final = 60.0
+MOST_FAULTS: Final = 256
 
 
 class CellTransport:
@@ -73,7 +74,8 @@ class CellTransport:
         self._behind: dict[PeerId, frozenset[PeerId]] = {}
         """By neighbour: whom it says it can reach."""
         self._ready: deque[Event] = deque()
-        self._faults: list[tuple[PeerId, str]] = []
+        # Bounded: between two rounds, which may be long, nobody asks for them.
+        self._faults: deque[tuple[PeerId, str]] = deque(maxlen=MOST_FAULTS)
         self._keyed: dict[PeerId, list[float]] = {}
         """When the last keys of an owner were taken."""
         self._number = first_round
@@ -174,7 +176,8 @@ class CellTransport:
 
     def faults(self) -> list[tuple[PeerId, str]]:
         """Who did what no honest peer does, since the last call."""
-        found, self._faults = self._faults, []
+        found = list(self._faults)
+        self._faults.clear()
         return found
 
     def failures(self) -> list[tuple[int, str]]:

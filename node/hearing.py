@@ -17,7 +17,7 @@ from consensus.effects import Down, Heard, Letter, Up
 from consensus.effects import Event as RoundEvent
 from consensus.mailbox import Mailbox
 from consensus.meeting_messages import ChannelKeyNotice, Standing
-from consensus.messages import Contribution
+from consensus.messages import Contribution, Unchanged, Unheard
 from consensus.relay_messages import Reached, Relayed
 from crypto.identity import PeerId
 from node.cell_transport import CellTransport
@@ -116,14 +116,17 @@ class Hearing:
             self._at_rest = at_rest
             for peer in sorted(self.up):
                 self._say_rest(peer)
+            if at_rest and self._cells is not None:
+                self._cells.sit_out()
 
     def _say_rest(self, peer: PeerId) -> None:
-        # Where cells are drawn the transport says in each round whether we sit it out.
+        # Where cells are drawn the transport says it, to who comes up too, until our next round.
         if self._cells is None:
             self._transport.send(peer, Reached.of(self.number, (), sits=self._at_rest))
 
     def _hear_rest(self, peer: PeerId, *, sits: bool) -> None:
-        if self._cells is None and sits:
+        # In stars whom nobody took sits that round out; elsewhere only who is paused does.
+        if sits and (self._cells is None or not self._cells.plan.apart):
             self.resting.add(peer)
             self._tell(Down(peer))
         else:
@@ -166,6 +169,8 @@ class Hearing:
             case Reached():
                 self.mailbox.note(peer, message.round)
                 self._hear_rest(peer, sits=bool(message.sits))
+            case Unchanged() | Unheard():
+                pass  # a `SparingTransport` says what they mean; the file asks for none
             case Greeting() | Ping() | Pong() | Relayed() | Rumour() | Inventory() | SeedProof():
                 pass  # the transport's own messages end there, and those of cells that are drawn
             case _ if self.private is None:

@@ -210,3 +210,19 @@ async def test_a_lying_centre_costs_a_round_and_never_gives_a_wrong_sum(autojump
                 np.testing.assert_allclose(member.learner.adopted[round_], expected, atol=1e-4)
         assert void
         assert {fault.peer for fault in faults(swarm)} == {"n2"}
+
+
+async def test_a_paused_node_costs_a_grid_nothing_but_its_word(autojump_clock):
+    async with open_swarm(4, (), "grid", rounds=8, size=4, deadline_s=5.0, guard=FOUR, epoch=4) as swarm:
+        paused = swarm.members[2]
+        await swarm.until(lambda: len(paused.rounds) >= 2)
+        await paused.runtime.controls.pause("ops", "")
+        at = len(paused.rounds)
+        await swarm.until_all_finished(but=(2,))
+        for member in swarm.members:
+            assert not any("n2" in closed.deadline_missed for closed in member.rounds.values())
+            assert all(closed.void is None for closed in member.rounds.values())
+        assert len(paused.rounds) == at
+        await paused.runtime.controls.resume("ops", "")
+        await swarm.until_all_finished()
+        assert not faults(swarm)

@@ -4,6 +4,11 @@ DIR/key          Ed25519 seed, mode 0600, made once
 DIR/channel-key  what boxes of private rounds are sealed to, mode 0600, made once
 DIR/lock         held while a node runs; contains its process id
 DIR/checkpoint   what a restart resumes from, replaced atomically after every round
+DIR/store.db     what the node remembers (`node/store`), where no server has it
+
+The checkpoint is no row of the store: it says how long the ledger in the store was, and who puts an older store in its
+place must not thereby put an older word on it there too. It is also a blob that would be written twice a round, into
+the database's log and then into the database.
 """
 
 from __future__ import annotations

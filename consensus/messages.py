@@ -21,3 +21,19 @@ class Contribution:
     round: int
     phase: int
     vector: Vector
+
+
+@dataclass(frozen=True, slots=True)
+class Unchanged:
+    """In place of a `Contribution` to the first phase: the vector is the one that you were sent last."""
+
+    round: int
+    digest: bytes
+    """SHA-256 of the vector as it travels."""
+
+
+@dataclass(frozen=True, slots=True)
+class Unheard:
+    """That vector never came, or is another: send the contribution itself."""
+
+    round: int

@@ -36,10 +36,12 @@ from node.logs import log_event
 from node.lookout import lookout_of
 from node.privacy import Privacy, privacy_of
 from node.private_player import Privately
+from node.public_copy import PublicCopy
 from node.recovery import recovery_of
 from node.roster import Roster, Terms
 from node.runtime import Learner as RoundLearner
 from node.runtime import Runtime
+from node.sparing import SparingTransport
 from node.state import Checkpoint, StateFolder
 from node.store.champions import Champions
 from node.store.projector import keeping_up
@@ -301,6 +303,8 @@ async def _run(
             )
             cells = cells_of(spec, guard, transport, first_round) if guard is not None and drawn else None
 
+            sparing = spec.topology.rounds.send_threshold
+            public = PublicCopy(sparing) if sparing > 0 else None
             levers = levers_of(spec.topology.privacy.sharing, lookout, learner, store.models)
             honest = levers.restore if liar is None else None
             recovery = recovery_of(spec.topology, roster, learner, honest, feed.write, checkpoint)
@@ -319,7 +323,7 @@ async def _run(
                 roster,
                 terms_of(spec.topology),
                 liar or learner,
-                cells or transport,
+                cells or (transport if public is None else SparingTransport(transport)),
                 compute=ThreadCompute(),
                 record=feed.write,
                 checkpoint=checkpoint_after,
@@ -328,6 +332,7 @@ async def _run(
                 cells=cells,
                 lookout=liar or lookout,
                 recovery=recovery,
+                public=public,
                 levers=levers,
                 paused=paused_in(checkpoint),
             )

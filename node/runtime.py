@@ -42,6 +42,7 @@ from node.hearing import Hearing
 from node.learning.learner import Assessment, Trained
 from node.open_driver import OpenDriver
 from node.private_player import Privately, PrivatePlayer
+from node.public_copy import PublicCopy
 from node.quorum import lacking
 from node.recovery import Recovery
 from node.roster import Roster, Terms
@@ -92,12 +93,14 @@ class Runtime:
         cells: CellTransport | None = None,
         lookout: Watching | None = None,
         recovery: Recovery | None = None,
+        public: PublicCopy | None = None,
         levers: Levers = _NO_LEVERS,
         paused: str | None = None,
     ) -> None:
         """With `private` the first phase of a round is a private one. `cells` is the transport, where it draws them.
-        `lookout` watches the peers; without one all are averaged. `recovery` goes back behind what liars sent. `levers`
-        are what an operator's orders move; `paused` is why an operator paused the node before it was started again.
+        `lookout` watches the peers; without one all are averaged. `recovery` goes back behind what liars sent. `public`
+        is what peers have of the model, where small changes are not sent. `levers` are what an operator's orders move;
+        `paused` is why an operator paused the node before it was started again.
         """
         self._roster = roster
         self._terms = terms
@@ -107,6 +110,7 @@ class Runtime:
         self._compute = compute
         self._lookout = lookout
         self._recovery = recovery
+        self._public = public
         note = None if lookout is None else self._note_fault
         self._book = RoundRecord(roster.names, record, wall_clock, transport, note)
         self._checkpoint = checkpoint
@@ -123,7 +127,14 @@ class Runtime:
             lambda order: self._book.operated(self._hearing.number, order),
         )
         self._standby = Standby(
-            self._hearing, self._book, self._desk, levers, compute, checkpoint, lacks=self._lacks, paused=paused
+            self._hearing,
+            self._book,
+            self._desk,
+            levers,
+            compute,
+            checkpoint,
+            lacks=self._lacks,
+            paused=paused,
         )
 
     async def run(self, first_round: int) -> None:
@@ -220,7 +231,8 @@ class Runtime:
     ) -> tuple[Assessment, Review | None]:
         """In the compute thread: nothing here touches what the loop owns."""
         secret = None if self._private is None else self._private.secret
-        assessment = self._learner.adopt(outcome.vector, number, averaged=outcome.averaged)
+        vector = outcome.vector if self._public is None else self._public.after(outcome.vector)
+        assessment = self._learner.adopt(vector, number, averaged=outcome.averaged)
         review = None
         if self._lookout is not None:
             review = self._lookout.review(number, outcome, before, secret, faults)
@@ -247,7 +259,8 @@ class Runtime:
 
     def _open_round(self, number: int, phases: Phases) -> Round:
         absent = self._away()
-        return self._plain(number, phases, self._learner.vector(), absent)
+        vector = self._learner.vector()
+        return self._plain(number, phases, vector if self._public is None else self._public.offer(vector), absent)
 
     def _away(self) -> frozenset[PeerId]:
         """Who is not waited for."""

@@ -32,6 +32,7 @@ from overlay.topology_checks import (
     check_kept_rounds,
     check_privacy,
     check_rule,
+    check_sends,
     check_sharing,
     check_unique,
     committee_plan,
@@ -193,14 +194,17 @@ class Topology(Section):
         that draw differently find out before they average.
         """
         raw = self._raw()
+        task = {key: value for key, value in raw["task"].items() if key != "adaptive_rate"}  # each node's own business
         agreed = {
             "version": _DIGEST_VERSION,
             "name": self.name,
             "seed": self.seed,
             "nodes": self.names,
             "edges": self._edges,
-            "task": {**raw["task"], "dataset": self.task.dataset.partition(":")[0]},
-            "rounds": {"deadline_s": self.rounds.deadline_s, "quorum": self.rounds.quorum} | self._noised_rounds(),
+            "task": {**task, "dataset": self.task.dataset.partition(":")[0]},
+            "rounds": {"deadline_s": self.rounds.deadline_s, "quorum": self.rounds.quorum}
+            | ({"send_threshold": self.rounds.send_threshold} if self.rounds.send_threshold else {})
+            | self._noised_rounds(),
             # Without what is not read: swarms of releases that had no such keys keep their digests.
             "consensus": _read(raw["consensus"], self.consensus),
             "privacy": _read(raw["privacy"], self.privacy),
@@ -233,6 +237,7 @@ class Topology(Section):
         check_unique(self.nodes)
         check_data(self.task, self.nodes)
         check_privacy(self.privacy, self.task)
+        check_sends(self.rounds, self.privacy)
         self._indices = {name: i for i, name in enumerate(self.names)}
         try:
             self._edges = self.graph.build(self.names, self.seed)

@@ -15,7 +15,7 @@ from overlay.families import Edge
 from overlay.topology_detect import Detect
 from overlay.topology_errors import Problem, listed, shown
 from overlay.topology_privacy import Privacy
-from overlay.topology_schema import Consensus, Node, Task
+from overlay.topology_schema import Consensus, Node, Rounds, Task
 from overlay.topology_sharing import Setting, sharing_of
 
 _REMEDY: Final = {
@@ -105,6 +105,13 @@ def check_bench(detect: Detect, consensus: Consensus, privacy: Privacy) -> None:
     if consensus.committee != "cliques":
         what = f'= 1 is for cells that never change: committee = "{consensus.committee}" draws them anew'
         raise Problem(what, "write bench = 0", "detect.bench")
+
+
+def check_sends(rounds: Rounds, privacy: Privacy) -> None:
+    """Changes are seen where models are."""
+    if rounds.send_threshold and privacy.sharing != "none":
+        what = f'= {rounds.send_threshold:g} does not go with sharing = "{privacy.sharing}", which sends no models'
+        raise Problem(what, "write send_threshold = 0.0", "rounds.send_threshold")
 
 
 def check_kept_rounds(privacy: Privacy, consensus: Consensus) -> None:

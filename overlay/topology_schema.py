@@ -200,6 +200,8 @@ class Rounds(Section):
     """Longest wait for the committee, in seconds, in each phase of a round."""
     quorum: float = Field(default=0.6, gt=0, le=1)
     """Share of a committee, oneself included, that must be present to close a round."""
+    send_threshold: float = Field(default=0.0, ge=0, lt=1)
+    """Change of a model, as a share of its norm, below which it is not sent anew (open rounds); 0: always sent."""
 
 
 class Consensus(Section):

@@ -21,7 +21,7 @@ import msgpack
 import numpy as np
 
 from consensus.meeting_messages import ChannelKeyNotice, MeetingMessage
-from consensus.messages import Contribution
+from consensus.messages import Contribution, Unchanged, Unheard
 from consensus.private_messages import PrivateMessage
 from overlay.wire_kinds import Kind, blob, integer, quote
 from overlay.wire_private import PRIVATE_KINDS
@@ -83,6 +83,8 @@ Message = (
     | Ping
     | Pong
     | Contribution
+    | Unchanged
+    | Unheard
     | PrivateMessage
     | SumMessage
     | MeetingMessage
@@ -144,6 +146,18 @@ _KINDS: Final[Mapping[type[Any], Kind]] = {
         _pack_contribution,
         _unpack_contribution,
         item_bytes=_FLOAT32.itemsize,
+    ),
+    Unchanged: Kind(
+        "unchanged",
+        {"round": integer(MAX_ROUND), "digest": blob(DIGEST_BYTES)},
+        lambda m: ({"round": m.round, "digest": m.digest}, _NO_BODY),
+        lambda header, _: Unchanged(header["round"], header["digest"]),
+    ),
+    Unheard: Kind(
+        "unheard",
+        {"round": integer(MAX_ROUND)},
+        lambda m: ({"round": m.round}, _NO_BODY),
+        lambda header, _: Unheard(header["round"]),
     ),
     **PRIVATE_KINDS,
     **SUM_KINDS,

@@ -24,8 +24,10 @@ from node.jobs import ComputedJobs
 from node.lab.liar import Liar
 from node.learning.learner import Assessment, Trained
 from node.private_player import Privately
+from node.public_copy import PublicCopy
 from node.roster import Roster, Terms
 from node.runtime import Runtime
+from node.sparing import SparingTransport
 from node.standby import Levers
 from overlay.memory import Conditions, open_memory_network
 from overlay.wire import Greeting
@@ -130,6 +132,7 @@ class Swarm:
         rule,
         bench,
         recovering,
+        sparing,
     ) -> None:
         self.network = network
         self.nursery = nursery
@@ -145,6 +148,7 @@ class Swarm:
         made = plan(kind, n, edges, seed, size, epoch, shared=guard is not None)
         self.terms = Terms(rounds, quorum, deadline_s, rule, made, bench)
         self.kind, self.watching, self.recovering = kind, watching, recovering
+        self.sparing = sparing
         self.graph = Adjacency(n, complete(n) if kind == "grid" else edges)
         self.guard = guard
         self.epochs_s = epochs_s
@@ -175,7 +179,7 @@ class Swarm:
                     roster,
                     self.terms,
                     lookout if isinstance(lookout, Liar) else member.learner,
-                    member.cells or transport,
+                    member.cells or (SparingTransport(transport) if self.sparing else transport),
                     compute=SlowCompute(self.epochs_s.get(index, EPOCH_S)),
                     record=member.events.append,
                     checkpoint=lambda done: self._save(member, done),
@@ -183,6 +187,7 @@ class Swarm:
                     private=None if member.guard is None else Privately(member.guard, *self.work),
                     cells=member.cells,
                     lookout=lookout,
+                    public=PublicCopy(self.sparing) if self.sparing else None,
                     recovery=None if self.recovering is None else self.recovering(self, index),
                     levers=Levers(getattr(lookout, "order", None), getattr(member.learner, "restore", None)),
                     paused=member.paused,
@@ -260,6 +265,7 @@ class open_swarm:  # noqa: N801 - reads as the context manager that it is
             "epoch": 16,
             "watching": None,  # (swarm, index) → what watches the peers of a member, or the liar that it is
             "recovering": None,  # (swarm, index) → what goes back behind liars' words
+            "sparing": 0.0,  # what change of a model, as a share of its norm, is worth sending
             "rule": lookup("mean"),
             "bench": 0,
             **options,

@@ -45,3 +45,24 @@ def test_all_must_agree_on_it_and_the_wire_lets_through_what_it_needs():
     size = 100_000
     most = [of(f"{SMALL}keep_rounds = {kept}").sharing().most_bytes(size) for kept in (0, 64)]
     assert most[1] >= 4 * 64 * 4 * size > most[0]
+
+
+def test_a_rate_is_each_nodes_own_business_and_what_is_sent_is_all_of_theirs():
+    rounds = [
+        of('sharing = "none"', f'committee = "cliques"\n{more}').digest()
+        for more in ("", "[rounds]\nsend_threshold = 0.05")
+    ]
+    assert len(set(rounds)) == 2
+    rates = [
+        of('sharing = "none"', f'committee = "cliques"\n[task]\nadaptive_rate = {value}').digest()
+        for value in ("true", "false")
+    ]
+    assert len(set(rates)) == 1
+
+
+def test_what_does_not_go_with_secrets_or_noise_is_refused():
+    with pytest.raises(TopologyError, match=r"send_threshold = 0.05 does not go with sharing = \"shamir\""):
+        of(SMALL, 'committee = "cliques"\n[rounds]\nsend_threshold = 0.05')
+    noise = 'sharing = "none"\ndp = "record"\nepsilon = 1.0\ndelta = 1e-5'
+    with pytest.raises(TopologyError, match=r"adaptive_rate = true does not go with dp = \"record\""):
+        of(noise, 'committee = "cliques"\n[task]\nadaptive_rate = true')

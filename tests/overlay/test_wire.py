@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 
-from consensus.messages import Contribution
+from consensus.messages import Contribution, Unchanged, Unheard
 from overlay.wire import Decoder, Greeting, Limits, Message, Ping, Pong, WireError, encode
 
 digests = st.binary(min_size=32, max_size=32)
@@ -22,6 +22,8 @@ messages = st.one_of(
     st.builds(Ping, nonces),
     st.builds(Pong, nonces),
     st.builds(Contribution, st.integers(0, 2**31 - 1), st.integers(0, 31), vectors),
+    st.builds(Unchanged, st.integers(0, 2**31 - 1), digests),
+    st.builds(Unheard, st.integers(0, 2**31 - 1)),
 )
 
 

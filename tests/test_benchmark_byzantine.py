@@ -8,7 +8,7 @@ from rich.console import Console
 
 from consensus.company import squared_distances
 from detect.peers import watch
-from tests.benchmarks import byzantine, byzantine_calm, byzantine_published
+from tests.benchmarks import byzantine, byzantine_calm, byzantine_plant, byzantine_published
 from tests.benchmarks.byzantine_learning import Learners, Problem, Rows, by_class, softmax
 from tests.benchmarks.byzantine_modes import (
     ACCEPTED_SHARE,
@@ -142,6 +142,27 @@ def test_what_a_watch_of_sums_does_to_the_honest_would_be_seen(monkeypatch):
     monkeypatch.setattr(byzantine_calm, "WatchTerms", lambda: watch.WatchTerms(z_limit=-100.0))
     setting = replace(SETTING, honest=8, liars=0, rounds=60)
     assert byzantine_calm.of_sums(PROBLEM, setting, byzantine_calm.in_turn(8)).shunned_share > 0.1
+
+
+def test_the_default_lab_finds_its_sign_flipper_and_learns_beside_it():
+    plant = byzantine_plant.plant()
+    with_liars, without = plant.run(3.0, 1), plant.run(None, 1)
+    assert with_liars.caught is not None
+    assert with_liars.accuracy > without.accuracy - 3
+    assert with_liars.accuracy >= 90
+    assert (with_liars.honest_shunned, without.honest_shunned, without.caught) == (0, 0, None)
+
+
+def test_clipped_sums_are_those_of_single_rows():
+    rng = np.random.default_rng(6)
+    shard = byzantine_plant.Shard(rng.normal(size=(9, 5)), rng.integers(0, 3, 9))
+    model = rng.normal(size=(5, 3))
+    total = np.zeros((5, 3))
+    for row, label in zip(shard.features, shard.labels, strict=True):
+        chances = np.exp(row @ model) / np.exp(row @ model).sum()
+        gradient = np.outer(row, chances - np.eye(3)[label])
+        total += gradient * min(1, 0.5 / np.linalg.norm(gradient))
+    np.testing.assert_allclose(byzantine_plant.clipped_sum(model, shard, 0.5), total)
 
 
 def test_a_node_never_shuns_itself():

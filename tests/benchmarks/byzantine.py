@@ -15,7 +15,7 @@ from pathlib import Path
 from rich.console import Console
 
 from node.lab.attacks_on_data import ATTACKS
-from tests.benchmarks import byzantine_calm
+from tests.benchmarks import byzantine_calm, byzantine_plant
 from tests.benchmarks import byzantine_published as published
 from tests.benchmarks.byzantine_learning import Problem, problem
 from tests.benchmarks.byzantine_modes import MODES, Outcome, Screen, Setting
@@ -119,6 +119,7 @@ def run(folder: Path, console: Console) -> Figures:
     figures = figures_of(results, full=full)
     if "digits" in extent.grids:
         nobody_lies(figures, console)
+        default_lab(figures, console)
     tables(results, console)
     heat_map(results, folder / "byzantine.png")
     if extent.published:
@@ -203,6 +204,18 @@ def nobody_lies(figures: Figures, console: Console) -> None:
             f"{calm.accuracy:.1f}, shunned in {100 * calm.shunned_share:.2f} % of peer-rounds, {calm.evicted} evicted"
         )
         console.print(f"nobody lies, {byzantine_calm.ROUNDS} rounds, {name}: {told_}", highlight=False)
+
+
+def default_lab(figures: Figures, console: Console) -> None:
+    """The file of `make lab`, twenty times for each strength of its sign flipper."""
+    plant = byzantine_plant.plant()
+    for strength in (None, 1.0, 2.0, 3.0):
+        runs = [plant.run(strength, seed) for seed in range(20)]
+        name = "none" if strength is None else f"flip_{strength:g}"
+        figures.note(f"plant_{name}_accuracy_percent", rounded(sum(run.accuracy for run in runs) / len(runs)))
+        figures.note(f"plant_{name}_caught_percent", rounded(5.0 * sum(run.caught is not None for run in runs)))
+        figures.note(f"plant_{name}_honest_shunned", sum(run.honest_shunned for run in runs))
+        console.print(f"plant-8, strength {strength or 0:g}: {byzantine_plant.told(runs)}", highlight=False)
 
 
 def beside_published(extent: Extent, figures: Figures, console: Console) -> None:

@@ -24,7 +24,7 @@ def digits():
         (4.0, 0.92, dict(sampling=1.0, steps=40, model="mlp", hidden=(64,), learning_rate=0.5)),
         (2.0, 0.90, dict(sampling=1.0, steps=30, model="linear", learning_rate=0.5)),
     ],
-    ids=["4-as-plant-8", "4-linear-sampled", "4-mlp", "2-linear"],
+    ids=["4-linear", "4-linear-sampled", "4-mlp", "2-linear"],
 )
 def test_digits_on_eight_nodes_of_skewed_labels(digits, budget, least, settings):
     split, shards = digits

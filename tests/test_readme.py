@@ -1,5 +1,6 @@
 """Every shell block of the README runs, in a copy of the shipped files, and its comments of output hold."""
 
+import json
 import os
 import re
 import subprocess
@@ -44,3 +45,14 @@ def test_every_block_runs(block, tmp_path):
         check=False,
     )
     assert run.returncode == 0, run.stdout + run.stderr
+    if block.startswith("make lab"):
+        (report,) = tmp_path.glob("runs/*/report.json")
+        the_flipper_is_found_and_nobody_honest_is(json.loads(report.read_text()))
+
+
+def the_flipper_is_found_and_nobody_honest_is(report):
+    """What the default lab is to show, beside its accuracy and ε, which its targets hold it to."""
+    assert report["summary"]["false_quarantines"] == 0
+    honest = [node for node in report["nodes"] if node["adversary"] is None]
+    assert len(honest) == 6
+    assert [[each["peer"] for each in node["quarantined"]] for node in honest] == [["press-2"]] * 6

@@ -74,7 +74,7 @@ class Plant:
                     continue
                 gradient = clipped_sum(model, self.shards[place], self.plan.clip)
                 brought[place] = -step * (gradient + rng.normal(0, deviation, gradient.shape))
-            mean = sum(brought.values()) / len(dealing)
+            mean = np.mean(list(brought.values()), axis=0)
             count = len(dealing)
             for place in self.liars:
                 mine = brought.get(place)

@@ -17,6 +17,7 @@ import structlog
 import trio
 from hypercorn.app_wrappers import ASGIWrapper
 from hypercorn.config import Config
+from hypercorn.events import RawData
 from hypercorn.logging import Logger
 from hypercorn.protocol.h11 import H11Protocol
 from hypercorn.trio.task_group import TaskGroup
@@ -86,6 +87,22 @@ class Connection(TCPServer):
 
 
 class _Http1(H11Protocol):
+    _unsent = b""
+
+    async def _send_h11_event(self, event: Any) -> None:
+        """As it was, but an answer's head goes with the first of its body, in one call: each call gives up the
+        interpreter's lock, and has it again when the compute thread lets go.
+        """
+        try:
+            data = self._unsent + (self.connection.send(event) or b"")
+        except h11.LocalProtocolError:
+            if self.connection.their_state != h11.ERROR:
+                raise
+            return
+        self._unsent = data if isinstance(event, h11.Response) else b""
+        if data and not self._unsent:
+            await self.send(RawData(data=data))
+
     async def _check_protocol(self, event: h11.Request) -> None:
         """Nothing is changed to."""
 

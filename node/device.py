@@ -63,10 +63,11 @@ def run_device(
 
         async def main() -> None:
             with trio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+                when = iter(("after the round under way; once more to stop at once",))
 
                 async def stop() -> str:
                     told = signal.Signals(await anext(signals)).name
-                    log.info("stopping after the round under way; once more to stop at once", signal=told)
+                    log.info(f"stopping {next(when, 'at once')}", signal=told)
                     return told
 
                 log.info("running", peer_id=identity.peer_id, listen=topology.nodes[topology.index(name)].listen)

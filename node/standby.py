@@ -67,6 +67,7 @@ class Standby:
         self._told: Literal["quorum", "operator"] | None = None
         self._resumed = ""
         self._number = 0
+        self._lingers = False
         self.paused = paused
         """Why an operator paused it; None where none did. To be kept over restarts."""
 
@@ -83,7 +84,7 @@ class Standby:
 
     async def linger(self, rounds: int) -> None:
         """All `rounds` are done: answer and obey until the node is to end."""
-        self._number = rounds
+        self._number, self._lingers = rounds, True
         await self.attend(lambda: False)
 
     async def attend(self, enough: Callable[[], bool]) -> bool:
@@ -133,6 +134,8 @@ class Standby:
         order.settle()
 
     def _pause(self, order: Order) -> None:
+        if self._lingers:
+            raise ControlRefused("all rounds are done", "Nothing is to be paused; stop the node where it is to go.")
         if self.paused is not None:
             raise ControlRefused(f"it is paused already, {self.paused}", "Resume it to play rounds.")
         self.paused = order.words

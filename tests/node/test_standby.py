@@ -160,6 +160,17 @@ async def test_a_revoked_peer_is_neither_averaged_nor_waited_for(autojump_clock)
         assert told(member, journal.VerdictChanged)[0].after == Verdict.EVICTED
 
 
+async def test_after_the_last_round_orders_are_obeyed_but_for_a_pause(autojump_clock):
+    async with open_swarm(4, complete(4), "cliques", rounds=3, watching=watching) as swarm:
+        await swarm.until_all_finished()
+        controls = swarm.members[0].runtime.controls
+        with pytest.raises(ControlRefused, match="all rounds are done"):
+            await controls.pause("ops", "")
+        await controls.quarantine("ops", "n2", 60.0, "")
+        assert told(swarm.members[0], journal.VerdictChanged)[0].after == "quarantined"
+        assert swarm.members[0].checkpoint == 3
+
+
 class Keeper(Drift):
     def restore(self, version):
         if version != 3:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import socket
+import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Final
 
 import structlog
 
@@ -22,6 +24,9 @@ from node.feed import Feed
 from node.state import StateFolder
 from node.view import View
 from overlay.topology import Topology
+
+SWITCH_S: Final = 0.0005
+"""Python's own is ten times that."""
 
 
 @asynccontextmanager
@@ -51,7 +56,7 @@ async def answering(
         wall_clock=wall_clock,
         hosts=None if endpoint.secure else LOOPBACK_HOSTS | {url.split("//")[1].rpartition(":")[0]},
     )
-    async with serving(create_app(sources), listener, endpoint):
+    async with _prompt(), serving(create_app(sources), listener, endpoint):
         feed.write(
             journal.ModuleChanged(
                 at=wall_clock(), module="api", status="running", settings={"url": url, "tls": endpoint.secure}
@@ -59,6 +64,19 @@ async def answering(
         )
         structlog.get_logger().info("API", url=url)
         yield
+
+
+@asynccontextmanager
+async def _prompt() -> AsyncIterator[None]:
+    """Have the interpreter's lock change hands sooner: the loop waits for it at each call into a socket while the
+    compute thread trains, up to this long, and an answer has several.
+    """
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(SWITCH_S)
+    try:
+        yield
+    finally:
+        sys.setswitchinterval(before)
 
 
 def caught_up(path: Path, feed: Feed) -> View:

@@ -8,8 +8,10 @@ from consensus.rules import lookup
 from consensus.shamir_sharing import ShamirSharing
 from crypto.identity import PeerId
 from detect.peers.evidence import Evidence, Severity
+from detect.peers.features import Seen
+from detect.peers.forest import ForestWatch
 from detect.peers.quarantine import Response
-from detect.peers.watch import PeerWatch, WatchTerms
+from detect.peers.watch import FEATURES, PeerWatch, WatchTerms
 from node import journal
 from node.errors import StateError
 from node.lab.attacks_on_data import attack
@@ -161,6 +163,39 @@ def test_what_the_checkpoint_holds_is_read_back():
     assert other.evicted() == {"a"}
     restore(other, {})
     assert other.evicted() == {"a"}
+
+
+def test_clocks_the_forest_and_the_group_test_are_as_they_were_after_a_kill():
+    peers = [PeerId(name) for name in "abcdefg"]
+
+    def made():
+        return PeerWatch(peers, WatchTerms(), forest=ForestWatch(FEATURES, 1), group_test=True)
+
+    rng, watch = np.random.default_rng(1), made()
+    for round_ in range(12):
+        seen = {peer: Seen(rng.normal(size=SIZE).astype(np.float32), 0.1) for peer in peers}
+        watch.look(round_, seen, np.ones(SIZE, np.float32), np.zeros(SIZE, np.float32), float(round_))
+        watch.open_sum(round_, peers[round_ % 3 :], np.ones(SIZE, np.float32), float(round_))
+        for _ in range(3 * (round_ == 11)):
+            watch.accuse(Evidence(peers[2], round_, "fault", Severity.HIGH, "x"), 100.0)
+        watch.settle(float(round_))
+    stored = Lookout(watch, lambda: 5.0).pack()
+    other = made()
+    restore(other, {key: bytes(value) for key, value in stored.items()})
+    for part in ("reputations", "longest", "group_test"):
+        assert other.snapshot()[part] == watch.snapshot()[part]
+    whole = [
+        {name: value for name, value in one.snapshot()["forest"].items() if name != "champion"}
+        for one in (watch, other)
+    ]
+    assert repr(whole[0]) == repr(whole[1])  # NaN is not itself
+    asked = [dict.fromkeys(FEATURES, float(value)) for value in range(-3, 9)]
+    assert other._forest.odd(asked) == watch._forest.odd(asked)
+    assert any(watch._forest.odd(asked))
+    assert other.reputations.standing(peers[2]).until == 220.0
+    assert Lookout(other, lambda: 5.0).shunned == {peers[2]}  # from the first round after the restart
+    assert other.settle(219.0).changes == ()
+    assert [change.peer for change in other.settle(220.0).changes] == [peers[2]]
 
 
 @pytest.mark.parametrize("stored", [b"", b"\xc1", msgpack.packb(3), msgpack.packb({"reputations": {"a": 1}}), "text"])

@@ -40,6 +40,8 @@ def test_a_heavy_dependency_enters_through_one_seam(path):
         assert named(path).startswith("overlay/libp2p_")
     if "torch" in imported:
         assert named(path).startswith(("node/learning/", "node/lab/child.py", "node/device.py"))
+    if imported & {"sqlalchemy", "alembic", "psycopg", "sqlite3"}:
+        assert named(path).startswith(("node/store/", "node/ledger.py"))
     if "matplotlib" in imported:
         assert named(path) == "node/lab/plots.py"
     if "textual" in imported or "asyncio" in imported:  # a process of its own, whose loop is not the node's

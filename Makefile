@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 ONLY ?=
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: lab test lint bench install clean
+.PHONY: lab test lint bench pictures install clean
 .DEFAULT_GOAL := lab
 
 lab: install
@@ -27,6 +27,10 @@ lint: install
 
 bench: install
 	$(BIN)/python -m tests.benchmarks $(ONLY)
+
+# The pictures of the README: a run of the default lab, seen by the console and by a browser.
+pictures: install
+	$(BIN)/python -m tests.tools.pictures
 
 install: $(VENV)/.installed
 

@@ -1,58 +1,150 @@
-"""Every shell block of the README runs, in a copy of the shipped files, and its comments of output hold."""
+"""README and tutorial keep their word: their blocks run as they stand, and what they name is there."""
 
-import json
-import os
 import re
+import shutil
+import socket
 import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parent.parent
-BLOCK = re.compile(r"^```(?:sh|console)\n(.*?)^```", re.DOTALL | re.MULTILINE)
+from overlay.topology import load_topology, parse_topology
+from tests.documents import README, ROOT, TUTORIAL, block, blocks, environment
+from tests.node.lab.processes import eventually
+
+PAGES = (README, *sorted((ROOT / ".readme").glob("*.md")))
+WITHIN_S = 180.0
+LONG = re.compile(r"^make (test|bench|pictures)\b.*$", re.MULTILINE)
+ALONE = [found for found in blocks(README) if "terminal" not in found.head and "in another" not in found.head]
 
 
-def blocks() -> list[str]:
-    return BLOCK.findall((ROOT / "README.md").read_text())
+def as_test(text: str) -> str:
+    """`make` runs the suite's own environment: what it calls is run instead, and of the default lab three rounds."""
+    text = re.sub(r"^make lab$", "grapevine lab up topologies/plant-8.toml --rounds 3", text, flags=re.MULTILINE)
+    return LONG.sub("true", text)
 
 
-def as_test(block: str) -> str:
-    """`make lab` and `make test` run the suite's own environment; what they call is run instead."""
-    block = re.sub(r"^make lab\b.*$", "grapevine lab up topologies/plant-8.toml", block, flags=re.MULTILINE)
-    block = re.sub(r"^make (test|bench)\b.*$", "true", block, flags=re.MULTILINE)
-    return re.sub(r"^git clone.*$|^cd grapevine$", "true", block, flags=re.MULTILINE)
+def are_free(first, count):
+    """Whether nobody listens at these neighbouring ports now."""
+    try:
+        for port in range(first, first + count):
+            with socket.socket() as probe:
+                probe.bind(("127.0.0.1", port))
+    except OSError:
+        return False
+    return True
 
 
-def test_the_readme_shows_the_two_commands():
-    text = (ROOT / "README.md").read_text()
-    assert "make lab" in text
-    assert "make test" in text
+def says_yes(command):
+    return subprocess.run(command, capture_output=True, check=False).returncode == 0
 
 
-@pytest.mark.processes
-@pytest.mark.parametrize("block", blocks(), ids=lambda block: block.strip().splitlines()[0][:50])
-def test_every_block_runs(block, tmp_path):
-    (tmp_path / "topologies").symlink_to(ROOT / "topologies")
-    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+def typed(text, folder):
+    """What it prints, typed in `folder`, where the shipped files are."""
+    if not (folder / "topologies").exists():
+        (folder / "topologies").symlink_to(ROOT / "topologies")
     run = subprocess.run(
-        ["bash", "-euo", "pipefail", "-c", as_test(block)],
-        cwd=tmp_path,
-        env={**os.environ, "PATH": path},
+        ["bash", "-eu", "-c", as_test(text)],
+        cwd=folder,
+        env=environment(),
+        stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
-        timeout=180,
+        timeout=WITHIN_S,
         check=False,
     )
     assert run.returncode == 0, run.stdout + run.stderr
-    if block.startswith("make lab"):
-        (report,) = tmp_path.glob("runs/*/report.json")
-        the_flipper_is_found_and_nobody_honest_is(json.loads(report.read_text()))
+    return run.stdout
 
 
-def the_flipper_is_found_and_nobody_honest_is(report):
-    """What the default lab is to show, beside its accuracy and ε, which its targets hold it to."""
-    assert report["summary"]["false_quarantines"] == 0
-    honest = [node for node in report["nodes"] if node["adversary"] is None]
-    assert len(honest) == 6
-    assert [[each["peer"] for each in node["quarantined"]] for node in honest] == [["press-2"]] * 6
+def test_the_readme_shows_the_two_commands():
+    text = README.read_text()
+    assert "make lab" in text
+    assert "make test" in text
+    assert len(text.splitlines()) <= 170
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_what_a_page_links_to_is_there(page):
+    links = re.findall(r"\]\(([^)#]+?)(?:#[^)]*)?\)", page.read_text())
+    missing = [link for link in links if not link.startswith("https://") and not (page.parent / link).exists()]
+    assert not missing
+    named = set(
+        re.findall(
+            r"\b(?:tests|node|overlay|consensus|crypto|detect|topologies)/[\w/.-]+\.(?:py|toml)", page.read_text()
+        )
+    )
+    assert not {name for name in named if not (ROOT / name).exists()}
+
+
+def test_every_topology_that_ships_is_in_the_readme_and_on_the_page_of_figures():
+    readme = README.read_text()
+    for path in (ROOT / "topologies").glob("*.toml"):
+        assert f"`{path.stem}`" in readme, path.stem
+
+
+def test_every_command_on_the_page_of_figures_is_one_that_there_is():
+    text = (ROOT / ".readme" / "figures.md").read_text()
+    files = set(re.findall(r"`grapevine lab up (topologies/[\w-]+\.toml)", text))
+    benchmarks = set(re.findall(r"`make bench ONLY=(\w+)", text))
+    assert len(files) > 5
+    assert len(benchmarks) > 5
+    for file in files:
+        load_topology(ROOT / file)
+    for name in benchmarks:
+        assert (ROOT / "tests" / "benchmarks" / f"{name}.py").exists(), name
+
+
+def test_the_rack_of_the_tutorial_hides_what_its_devices_send():
+    """The tables that the tutorial replaces in the shipped file make a sound one."""
+    rack = (ROOT / "topologies" / "pi-rack-4.toml").read_text()
+    for table in ("consensus", "privacy", "targets"):
+        rack = re.sub(rf"^\[{table}\]\n.*?(?=^\[)", "", rack, flags=re.DOTALL | re.MULTILINE)
+    head, mark, nodes = rack.partition("[[node]]")
+    topology = parse_topology(head + block(TUTORIAL, "tolerated = 1", "toml").text + mark + nodes, "edited")
+    assert (topology.cell_members, topology.privacy.tolerated, topology.privacy.absentees) == (4, 1, 1)
+    assert topology.noise_shares == 2  # of four, one colludes and one may be away
+
+
+def test_the_certificate_of_the_tutorial_can_be_made(tmp_path):
+    if shutil.which("openssl") is None:
+        pytest.skip("there is no openssl to make a certificate with")
+    typed(block(TUTORIAL, "openssl req").text, tmp_path)
+    assert (tmp_path / "api-key.pem").stat().st_mode & 0o777 == 0o600
+    shown = typed("openssl x509 -in api-cert.pem -noout -text", tmp_path)
+    assert "192.168.1.11" in shown
+
+
+@pytest.mark.processes
+@pytest.mark.parametrize("found", ALONE, ids=lambda found: found.name)
+def test_every_block_of_the_readme_runs(found, tmp_path):
+    typed(found.text, tmp_path)
+
+
+@pytest.mark.processes
+def test_the_rehearsal_of_the_tutorial_leaves_a_report(tmp_path):
+    typed(block(TUTORIAL, "rehearsal").text, tmp_path)
+    assert (tmp_path / "runs" / "rehearsal" / "report.html").exists()
+
+
+@pytest.mark.processes
+@pytest.mark.skipif(shutil.which("curl") is None, reason="there is no curl to ask the API with")
+def test_the_api_answers_as_the_readme_asks(tmp_path):
+    lab, asking = (block(README, words).text for words in ("--api 127.0.0.1:8200", "curl"))
+    first = next(port for port in range(23_000, 29_000, 8) if are_free(port, 8))
+    (tmp_path / "topologies").symlink_to(ROOT / "topologies")
+    command = lab.splitlines()[1].replace(":8200", f":{first}")
+    with (tmp_path / "terminal").open("wb") as terminal:
+        process = subprocess.Popen(
+            ["bash", "-c", f"exec {command}"], cwd=tmp_path, env=environment(), stdout=terminal, stderr=terminal
+        )
+    try:
+        ready = ["curl", "-sf", f"http://127.0.0.1:{first}/readyz"]
+        eventually(lambda: process.poll() is not None or says_yes(ready), WITHIN_S)
+        assert process.poll() is None, (tmp_path / "terminal").read_text()
+        said = typed(asking.replace(":8200", f":{first}"), tmp_path)
+        assert '"action":"quarantine"' in said
+        assert said.count('"actor":"alice"') == 3
+        assert "# TYPE grapevine_" in said
+    finally:
+        process.kill()  # its nodes end with it, and no report is made that nobody reads
+        process.wait(60)

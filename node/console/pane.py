@@ -20,5 +20,5 @@ class Pane(Container, can_focus=True):
             panel.show(scene, ink)
 
     def arrive(self) -> None:
-        """It is on the screen now: take the keys."""
-        self.focus()
+        """It is on the screen now: take the keys, at once: the next key may be on its way already."""
+        self.screen.set_focus(self)

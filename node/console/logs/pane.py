@@ -73,7 +73,7 @@ class LogsPane(Pane):
 
     def arrive(self) -> None:
         """The list takes the keys."""
-        self.query_one(Rows).focus()
+        self.screen.set_focus(self.query_one(Rows))
 
     def show(self, scene: Scene, ink: Ink) -> None:
         """The lines that the filter lets through."""

@@ -53,7 +53,7 @@ class ModelPane(Pane):
 
     def arrive(self) -> None:
         """The list takes the keys."""
-        self.query_one(Rows).focus()
+        self.screen.set_focus(self.query_one(Rows))
 
     def show(self, scene: Scene, ink: Ink) -> None:
         """All of it."""

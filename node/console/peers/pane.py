@@ -52,7 +52,7 @@ class PeersPane(Pane):
 
     def arrive(self) -> None:
         """The list takes the keys."""
-        self.query_one(Rows).focus()
+        self.screen.set_focus(self.query_one(Rows))
 
     @property
     def peer(self) -> PeerView | None:

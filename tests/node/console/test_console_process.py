@@ -136,7 +136,7 @@ def test_a_person_sees_filters_and_quarantines_and_api_and_journal_have_it(lab, 
         assert "closed in" not in terminal.screen()
         terminal.keys("Enter")
 
-        terminal.keys("3", "x")
+        terminal.keys("3", "x")  # as fast as a person who knows: the second key comes before the first is painted
         terminal.shows("Quarantine press-2?")
         terminal.keys("-l", "noisy bearing")
         terminal.keys("Enter")

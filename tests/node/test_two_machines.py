@@ -1,15 +1,17 @@
 """The tutorial's two machines: two network namespaces, joined by a cable that is pulled, do what its blocks say."""
 
 import contextlib
+import json
 import os
 import shutil
 import signal
+import sqlite3
 import subprocess
 
 import pytest
 
 from node import journal
-from tests.documents import TUTORIAL, block, blocks, environment
+from tests.documents import TUTORIAL, Block, block, blocks, environment
 from tests.node.lab.processes import eventually
 
 WITHIN_S = 120.0
@@ -43,6 +45,11 @@ class Machine:
         done = subprocess.run(self._shell(block), **self._here(), capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
+
+    def ask(self, what):
+        """What the API says, to the token that the tutorial has made."""
+        asking = f'curl -sSf -H "Authorization: Bearer $(cat token)" http://127.0.0.1:8200/v1/{what}'
+        return json.loads(self.type(Block("sh", asking)))
 
     def leave_running(self, block):
         """The same for one that runs until it is told to stop."""
@@ -130,15 +137,18 @@ def test_two_machines_learn_together_and_outlive_a_pulled_cable(machines):
 
     one.cable("down")
     assert not any(machine.events(journal.Finished) for machine in machines), "the cable was pulled too late"
-    status = block(TUTORIAL, "node status")
+    one.type(block(TUTORIAL, "token make"))
     both(machines, lambda machine: machine.pauses() == (1, 0))
     before = {machine: len(machine.events(journal.RoundClosed)) for machine in machines}
-    assert "paused below its quorum" in one.type(status)
+    assert "paused below its quorum" in one.type(block(TUTORIAL, "node status"))
     one.cable("up")
     both(machines, lambda machine: machine.pauses() == (1, 1))
 
     both(machines, lambda machine: machine.events(journal.Finished))
-    assert "1 of 1 up" in two.type(status)
+    assert one.ask("overview")["node"]["up"] == [two.name]
+    one.type(block(TUTORIAL, "mkdir -p backup"))
+    with contextlib.closing(sqlite3.connect(one.folder / "backup" / "store.db")) as store:
+        assert store.execute("SELECT count(*) FROM rounds").fetchone()[0] > 10
     for machine in machines:
         machine.type(block(TUTORIAL, "kill $(cat press-?/lock)"))
         assert machine.started[0].wait(30) == 0

@@ -27,7 +27,7 @@ SCREENS = {"console-overview.svg": "1", "console-peers.svg": "3"}
 REPORT = "report.png"
 SIZE = (124, 32)
 REPORT_SIZE = (1240, 1770)
-SEEN_AFTER = 0.75
+SEEN_AFTER = 0.9
 """Of the rounds: what the console shows is under way, and something has happened."""
 WITHIN_S = 900.0
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")

@@ -104,6 +104,26 @@ def test_the_rack_of_the_tutorial_hides_what_its_devices_send():
     assert topology.noise_shares == 2  # of four, one colludes and one may be away
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        "no peer is up yet",
+        "a stranger: its PeerId is not on the peer list",
+        "but the topology gives ",
+        "share one topology file",
+        "another model layout",
+        "cannot listen at ",
+        "belongs to another topology",
+        "is in use by process ",
+        "members of its committee are up, itself included;",
+        "below its quorum",
+    ],
+)
+def test_what_one_reads_in_the_tutorial_is_what_nodes_say(words):
+    assert words in TUTORIAL.read_text()
+    assert any(words in path.read_text() for room in ("node", "overlay") for path in (ROOT / room).rglob("*.py"))
+
+
 def test_the_certificate_of_the_tutorial_can_be_made(tmp_path):
     if shutil.which("openssl") is None:
         pytest.skip("there is no openssl to make a certificate with")

@@ -93,6 +93,19 @@ def test_every_command_on_the_page_of_figures_is_one_that_there_is():
         assert (ROOT / "tests" / "benchmarks" / f"{name}.py").exists(), name
 
 
+def test_the_floors_on_the_page_of_figures_are_those_of_the_files():
+    text = (ROOT / ".readme" / "figures.md").read_text()
+    row = r"^\| `grapevine lab up topologies/([\w-]+)\.toml[^`]*` \| (\d+) \| (\d+) \| ([\d.]+) % \| ([\d.]+|—) \|$"
+    told = {name: figures for name, *figures in re.findall(row, text, re.MULTILINE)}
+    asked = {}
+    for path in (ROOT / "topologies").glob("*.toml"):
+        topology = load_topology(path)
+        targets, counts = topology.targets, (str(len(topology.nodes)), str(topology.rounds.count))
+        epsilon = "—" if targets.epsilon is None else f"{targets.epsilon:g}"
+        asked[path.stem] = [*counts, f"{100 * targets.honest_accuracy:g}", epsilon]
+    assert told == asked
+
+
 def test_the_rack_of_the_tutorial_hides_what_its_devices_send():
     """The tables that the tutorial replaces in the shipped file make a sound one."""
     rack = (ROOT / "topologies" / "pi-rack-4.toml").read_text()

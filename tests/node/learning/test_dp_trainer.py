@@ -13,6 +13,7 @@ from node.learning.models import build
 from node.learning.trainer import Rows, evaluate
 from node.learning.vector import FlatModel
 from node.ledger import Budget, BudgetSpent, Ledger
+from node.store.store import open_store
 from overlay.topology_schema import Task
 from tests.node.learning.cell import randbytes
 
@@ -34,7 +35,8 @@ def test_many_local_steps_learn_within_the_budget(digits, tmp_path):
     """One node with all rows: central DP-SGD at ε = 4, three rounds of two epochs at q = 0.1."""
     own, test = digits
     plan = RecordPlan.within(4.0, 1e-5, clip=0.5, sampling=0.1, steps=60, rows=len(own))
-    with Ledger.open(tmp_path / "ledger", Budget(4.0, 1e-5)) as ledger:
+    with open_store(None, tmp_path) as store:
+        ledger = Ledger.open(store.database, Budget(4.0, 1e-5))
         task = TASK.model_copy(update={"learning_rate": 0.3})
         charge = ledger.charging(level="record", noise="local")
         model, private = trainer(own, plan, task=task, charge=charge)

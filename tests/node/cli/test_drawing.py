@@ -70,8 +70,11 @@ def test_nodes_stand_apart_and_always_at_the_same_place(family):
 def test_members_of_a_clique_have_one_colour_and_cliques_different_ones():
     swarm = topology("d-cliques", 16)
     drawing = draw(swarm, 80)
-    styles = {span.start: span.style for span in drawing.spans}  # one span a character
-    colour = {match[0]: styles[match.start()] for match in re.finditer(r"press-\d+", drawing.plain)}
+    # Neighbouring characters of one style are one span: what covers a name counts, not where its span starts.
+    styles = {at: span.style for span in drawing.spans for at in range(span.start, span.end)}
+    names = {match[0]: range(*match.span()) for match in re.finditer(r"press-\d+", drawing.plain)}
+    assert all(len({styles[at] for at in places}) == 1 for places in names.values()), "a name is in one colour"
+    colour = {name: styles[places[0]] for name, places in names.items()}
     by_clique = [{colour[name] for name in swarm.names[k : k + 4]} for k in range(0, 16, 4)]
     assert all(len(colours) == 1 for colours in by_clique)
     assert len(set.union(*by_clique)) == 4

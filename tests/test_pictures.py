@@ -36,6 +36,12 @@ def test_the_console_is_pictured_as_it_is_and_names_nothing_on_the_network(run, 
     assert "evidence" in words[1]
 
 
+def test_a_run_that_ends_too_early_is_not_waited_for(run, tmp_path):
+    with pytest.raises(RuntimeError, match="press-1 has not closed 4000 rounds"):
+        asyncio.run(pictures.look(run, "press-1", {"a.svg": "1"}, tmp_path, 4000, lambda: True))
+    assert not (tmp_path / "a.svg").exists()
+
+
 def test_a_picture_that_names_a_server_is_refused():
     with pytest.raises(ValueError, match="on the network"):
         pictures.without_fonts("<svg><style>a { background: url(https://x.org/a.png) }</style></svg>")

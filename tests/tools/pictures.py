@@ -14,9 +14,10 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
-from node.console.app import make_app
+from node.console.app import Console, make_app
 from node.console.sources.folder_source import FolderSource
 
 ROOT = Path(__file__).parents[2]
@@ -42,12 +43,19 @@ def without_fonts(svg: str) -> str:
     return svg
 
 
-async def look(run: Path, node: str, keys: dict[str, str], into: Path, rounds: int | None = None) -> None:
-    """Write a picture of each screen of `node`, once it has closed so many rounds, else as it is."""
+async def look(
+    run: Path, node: str, keys: dict[str, str], into: Path, rounds: int = 1, is_over: Callable[[], bool] = lambda: False
+) -> None:
+    """Write a picture of each screen of `node`, once it has closed so many rounds. Raises `RuntimeError` where the run
+    is over before.
+    """
     app = make_app(FolderSource(run))
     async with app.run_test(size=SIZE) as pilot, asyncio.timeout(WITHIN_S):
-        while node not in app.desk.views or app.desk.views[node].overview.round < (rounds or 1):
-            await pilot.pause(0.2)
+        while not has_closed(app, node, rounds):
+            over = is_over()
+            await pilot.pause(0.5)
+            if over and not has_closed(app, node, rounds):
+                raise RuntimeError(f"the run is over, and {node} has not closed {rounds} rounds")
         app.desk.show(node)
         for name, key in keys.items():
             await pilot.press(key)
@@ -56,6 +64,11 @@ async def look(run: Path, node: str, keys: dict[str, str], into: Path, rounds: i
             await pilot.pause()
             (into / name).write_text(without_fonts(app.export_screenshot(title=f"grapevine console · {node}")))
             print(f"made {into / name}")
+
+
+def has_closed(app: Console, node: str, rounds: int) -> bool:
+    """Whether the console knows of so many rounds of `node`."""
+    return node in app.desk.views and app.desk.views[node].overview.round >= rounds
 
 
 def photograph(page: Path, picture: Path) -> str | None:
@@ -94,7 +107,8 @@ def run_and_look(run: Path, node: str, into: Path) -> None:
     try:
         while not run.is_dir() and lab.poll() is None:
             lab_waits(lab)
-        asyncio.run(look(run, node, SCREENS, into, int(rounds_of(TOPOLOGY) * SEEN_AFTER)))
+        seen = int(rounds_of(TOPOLOGY) * SEEN_AFTER)
+        asyncio.run(look(run, node, SCREENS, into, seen, lambda: lab.poll() is not None))
         lab.wait(WITHIN_S)
     finally:
         if lab.poll() is None:

@@ -65,6 +65,8 @@ class Connection(TCPServer):
                     self.protocol = cast(Any, self._protocol(group, transport.socket, secure=secure))
                     await self.idle_task.restart(group, self._idle_timeout)
                     await self._read_data()
+                    # Who has gone makes room: Hypercorn would keep the place until the idle time is over.
+                    await self.idle_task.stop()
         except OSError:
             pass  # the peer is gone, in the middle of something
         finally:

@@ -71,6 +71,17 @@ async def test_a_gigabyte_is_cut_off_while_it_is_sent(face):
         assert (await ask(port, GET % (b"/healthz", b"")))[1] == b'{"status":"ok"}'
 
 
+async def test_who_has_gone_makes_room_at_once(face, monkeypatch):
+    monkeypatch.setattr(server, "MOST_CONNECTIONS", 1)
+    async with served(face) as port:
+        began = trio.current_time()
+        for _ in range(20):
+            gone = await trio.open_tcp_stream("127.0.0.1", port)
+            await gone.aclose()
+        assert (await ask(port, GET % (b"/healthz", b"")))[1] == b'{"status":"ok"}'
+        assert trio.current_time() - began < connection.IDLE_S  # and not 20 times that
+
+
 async def test_connections_beyond_the_bound_wait_and_the_idle_make_room(face, monkeypatch):
     monkeypatch.setattr(server, "MOST_CONNECTIONS", 3)
     monkeypatch.setattr(connection, "IDLE_S", 0.3)

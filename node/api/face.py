@@ -56,7 +56,9 @@ async def answering(
         wall_clock=wall_clock,
         hosts=None if endpoint.secure else LOOPBACK_HOSTS | {url.split("//")[1].rpartition(":")[0]},
     )
-    async with _prompt(), serving(create_app(sources), listener, endpoint):
+    application = create_app(sources)
+    await application.warm()
+    async with _prompt(), serving(application, listener, endpoint):
         feed.write(
             journal.ModuleChanged(
                 at=wall_clock(), module="api", status="running", settings={"url": url, "tls": endpoint.secure}

@@ -82,6 +82,11 @@ class Face:
         )
         self.application: Application = create_app(self.sources)
 
+    @property
+    def warmed(self) -> bool:
+        """Whether the first request, which makes the endpoints ready, is past."""
+        return self.application.inner.middleware_stack is not None
+
     def token(self, name, role="viewer", scopes=None, lasts_s=None) -> str:
         token, text = mint(
             name,

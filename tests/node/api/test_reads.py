@@ -70,6 +70,14 @@ async def test_the_topology_has_every_node_and_edge(face):
     assert answer["digest"] == face.sources.topology.digest().hex()
 
 
+async def test_a_warm_api_is_ready_and_no_request_is_counted_that_nobody_made(face):
+    assert not face.warmed
+    await face.application.warm()
+    assert face.warmed
+    async with face.client(face.token("v")) as client:
+        assert 'route="/healthz"' not in (await client.get("/metrics")).text
+
+
 async def test_modules_say_how_they_work(face):
     async with face.client(face.token("v")) as client:
         answer = (await client.get("/v1/modules/detection")).json()

@@ -1,5 +1,6 @@
 """README and tutorial keep their word: their blocks run as they stand, and what they name is there."""
 
+import json
 import re
 import shutil
 import socket
@@ -14,12 +15,16 @@ from tests.node.lab.processes import eventually
 PAGES = (README, *sorted((ROOT / ".readme").glob("*.md")))
 WITHIN_S = 180.0
 LONG = re.compile(r"^make (test|bench|pictures)\b.*$", re.MULTILINE)
-ALONE = [found for found in blocks(README) if "terminal" not in found.head and "in another" not in found.head]
+ALONE = [
+    found
+    for found in blocks(README)
+    if "terminal" not in found.head and "in another" not in found.head and found.text.strip() != "make lab"
+]
 
 
 def as_test(text: str) -> str:
-    """`make` runs the suite's own environment: what it calls is run instead, and of the default lab three rounds."""
-    text = re.sub(r"^make lab$", "grapevine lab up topologies/plant-8.toml --rounds 3", text, flags=re.MULTILINE)
+    """`make` runs the suite's own environment: what it calls is run instead."""
+    text = re.sub(r"^make lab$", "grapevine lab up topologies/plant-8.toml --out lab", text, flags=re.MULTILINE)
     return LONG.sub("true", text)
 
 
@@ -150,6 +155,19 @@ def test_the_certificate_of_the_tutorial_can_be_made(tmp_path):
 @pytest.mark.parametrize("found", ALONE, ids=lambda found: found.name)
 def test_every_block_of_the_readme_runs(found, tmp_path):
     typed(found.text, tmp_path)
+
+
+@pytest.mark.processes
+def test_make_lab_ends_as_the_readme_says(tmp_path):
+    typed(block(README, "make lab").text, tmp_path)
+    report = json.loads((tmp_path / "lab" / "report.json").read_text())
+    assert report["summary"]["honest_accuracy_mean"] >= 0.9
+    assert 3.9 < report["summary"]["epsilon_max"] <= 4
+    liars = {node["name"]: node["adversary"] for node in report["nodes"] if node["role"] == "adversary"}
+    [flipper] = [name for name, adversary in liars.items() if adversary.startswith("sign-flip")]
+    for node in report["nodes"]:
+        if node["name"] not in liars:
+            assert {each["peer"] for each in node["quarantined"]} == {flipper}, node["name"]
 
 
 @pytest.mark.processes

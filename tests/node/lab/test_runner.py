@@ -43,7 +43,7 @@ def test_a_ring_runs_and_reports(tmp_path):
     assert not any(is_alive(int(lock.read_text())) for lock in locks)
 
 
-@pytest.mark.parametrize("name", ["cliques-16", "grid-16", "pi-rack-4"])
+@pytest.mark.parametrize("name", ["cliques-16", "grid-16"])
 def test_every_shipped_topology_runs(tmp_path, name):
     with lab_up(ROOT / "topologies" / f"{name}.toml", tmp_path / "run", "--rounds", "4", "--json") as lab:
         stdout, stderr = lab.process.communicate(timeout=180)
@@ -51,15 +51,6 @@ def test_every_shipped_topology_runs(tmp_path, name):
     report = json.loads(stdout)
     assert all(node["rounds_completed"] == 4 for node in report["nodes"])
     assert report["summary"]["honest_accuracy_mean"] > report["baselines"]["local_only_mean"]
-
-
-def test_census_records_are_learned_in_a_few_rounds(tmp_path, data_dir):
-    topology = ROOT / "topologies" / "adult-8.toml"
-    dataset = f"adult:{data_dir / 'adult'}"
-    with lab_up(topology, tmp_path / "run", "--dataset", dataset, "--rounds", "4", "--json") as lab:
-        stdout, stderr = lab.process.communicate(timeout=240)
-    assert lab.process.returncode == 0, stderr
-    assert json.loads(stdout)["summary"]["honest_accuracy_mean"] > 0.82
 
 
 def test_kill_9_in_mid_run_is_resumed_and_holds_nobody_up(tmp_path):

@@ -16,7 +16,8 @@ from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 Share = Annotated[float, Field(ge=0, le=1)]
 Seconds = Annotated[float, Field(ge=0, le=1e10)]
 Count = Annotated[int, Field(ge=0, le=2**62)]
-Figure = Annotated[float, Field(ge=-1e30, le=1e30)]
+FIGURE_MAX = 1e30
+Figure = Annotated[float, Field(ge=-FIGURE_MAX, le=FIGURE_MAX)]
 """Bounds that no run reaches: a journal is a file, and whoever adds its figures up must not overflow."""
 
 Reputation = Annotated[float, Field(ge=0, le=100)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -221,17 +222,17 @@ class RoundRecord:
                 train_s=timing.train_s,
                 exchange_s=timing.exchange_s,
                 round_s=timing.round_s,
-                loss=trained.loss,
-                holdout_loss=assessment.holdout_loss,
+                loss=_figure(trained.loss),
+                holdout_loss=_figure(assessment.holdout_loss),
                 holdout_accuracy=assessment.holdout_accuracy,
                 test_accuracy=assessment.test_accuracy,
-                consensus_distance=outcome.consensus_distance,
+                consensus_distance=_figure(outcome.consensus_distance),
                 bytes_sent=sent,
                 bytes_received=received,
                 champion_version=assessment.champion_version,
                 epsilon=assessment.epsilon,
                 latency_ms=latency,
-                layer_change=dict(assessment.layer_change),
+                layer_change={name: min(far, journal.FIGURE_MAX) for name, far in assessment.layer_change.items()},
                 peer_bytes=spent,
                 reputation={}
                 if review is None
@@ -270,3 +271,10 @@ class RoundRecord:
             if new.round_trip_s is not None and new.round_trip_s != old.round_trip_s:
                 latency[name] = 1000 * new.round_trip_s
         return spent, latency
+
+
+def _figure(value: float | None) -> float | None:
+    """`value`, no further out than the journal takes: a peer's vector may hold 3e38, and must not end the node."""
+    if value is None or math.isnan(value):
+        return None
+    return min(max(value, -journal.FIGURE_MAX), journal.FIGURE_MAX)

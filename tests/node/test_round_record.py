@@ -1,6 +1,9 @@
 """What the journal says of one node's rounds, whatever peers do."""
 
+import math
 from types import SimpleNamespace
+
+import pytest
 
 from consensus.effects import Outcome
 from node import journal
@@ -54,6 +57,18 @@ def test_bytes_and_pings_are_those_since_the_round_before_by_peer():
     assert (second.peer_bytes, second.latency_ms) == ({"a": (30, 0), "b": (7, 0)}, {"b": 500.0})
     assert (second.bytes_sent, second.bytes_received) == (37, 0)
     assert (third.peer_bytes, third.latency_ms, third.bytes_sent) == ({}, {}, 0)
+
+
+@pytest.mark.parametrize(("far", "told"), [(6.7e38, 1e30), (math.inf, 1e30), (math.nan, None), (2.0, 2.0)])
+def test_figures_that_a_peer_made_huge_are_told_as_the_largest_there_are(far, told):
+    """A vector of 3e38 is finite, and a distance to it is more than the journal takes: it must not end the node."""
+    book, written = record()
+    outcome = Outcome(vector=None, averaged=True, present=(), absent=(), deadline_missed=(), consensus_distance=far)
+    assessment = Assessment(far, 0.5, None, None, None, 0, layer_change={"0.weight": 6.7e38})
+    book.round(0, 0, outcome, Trained(far, 1), assessment, Timing(1.0, 1.0, 2.0))
+    (closed,) = written
+    assert (closed.consensus_distance, closed.holdout_loss, closed.loss) == (told, told, told)
+    assert closed.layer_change == {"0.weight": 1e30}
 
 
 def test_one_that_comes_and_goes_for_days_does_not_fill_the_disk():

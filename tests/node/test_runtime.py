@@ -8,6 +8,7 @@ import trio
 import trio.testing
 
 from consensus.messages import Contribution
+from consensus.rules import lookup
 from node import journal
 from overlay.memory import Conditions
 from overlay.transport import PeerUp
@@ -239,3 +240,25 @@ async def test_a_peer_that_sends_nonsense_is_evidence_and_stalls_nobody(autojump
             assert {fault.peer for fault in faults} == {"n1"}
             assert sorted(swarm.members[index].rounds) == list(range(60))
             assert all(np.isfinite(v).all() for v in swarm.members[index].learner.adopted.values())
+
+
+async def test_a_peer_whose_vector_is_as_long_as_floats_get_ends_nobody(autojump_clock):
+    """It is finite, and what the journal tells of it (the distance to it) was more than a figure there may be."""
+    async with open_swarm(4, complete(4), "cliques", rounds=12, rule=lookup("median", 1)) as swarm:
+        await swarm.until(lambda: swarm.members[0].checkpoint >= 2)
+        swarm.kill(1)
+        roster = swarm.roster(1)
+        async with swarm.network.open(roster.me, roster.peers, GREETING) as liar:
+            up = set()
+            while up != roster.peers:
+                if isinstance(event := await liar.next_event(), PeerUp):
+                    up.add(event.peer)
+            now = swarm.members[0].checkpoint
+            for number in range(now, now + 4):
+                for peer in sorted(roster.peers):
+                    liar.send(peer, Contribution(number, 0, np.full(8, 3e38, np.float32)))
+            await swarm.until_all_finished(but=(1,))
+        for index in (0, 2, 3):
+            rounds = swarm.members[index].rounds
+            assert sorted(rounds) == list(range(12))
+            assert any("n1" in rounds[number].present for number in range(now, now + 4))

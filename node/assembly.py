@@ -234,7 +234,7 @@ async def _run(
     learner = make_learner(spec, privacy.strategy)
     initial = learner.vector()
     first_round, base = resume(learner, spec, checkpoint)
-    answer = _face_of(spec)
+    answer = _face_of(spec, store)
     swarm = spec.topology.digest()
     roster = roster_of(spec)
     guard = guard_of(spec, identity, learner, initial, base, privacy)
@@ -343,7 +343,7 @@ async def _run(
         feed.write(journal.Stopped(at=time.time(), reason=reason, cpu_s=cpu_s))
 
 
-def _face_of(spec: NodeSpec) -> Callable[[Feed, Controls], AbstractAsyncContextManager[None]]:
+def _face_of(spec: NodeSpec, store: Store) -> Callable[[Feed, Controls], AbstractAsyncContextManager[None]]:
     """What answers for `spec`, where it has an API, which listens from now on."""
     if spec.api is None:
         return lambda _feed, _controls: nullcontext()
@@ -351,6 +351,7 @@ def _face_of(spec: NodeSpec) -> Callable[[Feed, Controls], AbstractAsyncContextM
 
     return partial(
         answering,
+        store=store,
         endpoint=spec.api,
         listener=listen(spec.api),
         topology=spec.topology,

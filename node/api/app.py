@@ -17,6 +17,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from node.api.commands import commands
 from node.api.events import Streams, events
 from node.api.gate import App, Gate
+from node.api.history import history
 from node.api.metrics import Metrics, metrics_route
 from node.api.problems import MEDIA_TYPE, Problem, Refusal
 from node.api.reads import log_reads, probes, reads
@@ -73,7 +74,8 @@ def create_app(sources: Sources) -> Application:
         separate_input_output_schemas=False,
     )
     streams, metrics = Streams(), Metrics(sources.view)
-    for router in (reads(sources), log_reads(sources), events(sources, streams), commands(sources), probes(sources)):
+    seen = reads(sources), log_reads(sources), history(sources), events(sources, streams)
+    for router in (*seen, commands(sources), probes(sources)):
         app.include_router(router)
     app.include_router(metrics_route(metrics))
     _say_why(app)

@@ -19,9 +19,11 @@ from node.api.logs import LogFile
 from node.api.server import serving
 from node.api.sources import Sources
 from node.api.tokens import TokenFile
+from node.compute import ThreadCompute
 from node.controls import Controls
 from node.feed import Feed
 from node.state import StateFolder
+from node.store.store import Store
 from node.view import View
 from overlay.topology import Topology
 
@@ -34,6 +36,7 @@ async def answering(
     feed: Feed,
     controls: Controls,
     *,
+    store: Store,
     endpoint: Endpoint,
     listener: socket.socket,
     topology: Topology,
@@ -51,6 +54,8 @@ async def answering(
         feed=feed,
         journal=path,
         controls=controls,
+        store=store,
+        compute=ThreadCompute(),
         tokens=TokenFile(state.path / "tokens.json"),
         log=LogFile(state.path / "log.jsonl"),
         wall_clock=wall_clock,

@@ -9,8 +9,10 @@ from pathlib import Path
 from node.api.gate import Limits
 from node.api.logs import LogFile
 from node.api.tokens import TokenFile
+from node.compute import Compute
 from node.controls import Controls
 from node.feed import Feed
+from node.store.store import Store
 from node.view import View
 from overlay.topology import Topology
 
@@ -27,6 +29,9 @@ class Sources:
     feed: Feed
     journal: Path
     controls: Controls
+    store: Store
+    compute: Compute
+    """Where the store is read: a query takes as long as it takes."""
     tokens: TokenFile
     log: LogFile
     wall_clock: Callable[[], float]

@@ -21,7 +21,7 @@ from node.store.database import Database, StoreFailed, open_database
 from node.store.meta import life_of, read_meta, write_meta
 from node.store.migration import migrate
 from node.store.models import Models
-from node.store.tables import EVIDENCE, OPERATIONS, PEERS, REPUTATION, ROUNDS, VERDICTS
+from node.store.tables import EVIDENCE, OPERATIONS, REPUTATION, ROUNDS, VERDICTS
 from node.store.tail import Tail
 
 Row = dict[str, Any]
@@ -150,35 +150,30 @@ class Store:
                 .limit(_bounded(limit)),
             )
 
-    def evidence(self, peer: str | None = None, limit: int = 1000) -> list[Row]:
-        """What is held against `peer` (or anybody), newest first."""
-        return self._newest(EVIDENCE, peer, limit)
+    def evidence(self, peer: str | None = None, limit: int = 1000, before: int | None = None) -> list[Row]:
+        """What is held against `peer` (or anybody), newest first; older than the row with the id `before`."""
+        return self._newest(EVIDENCE, peer, limit, before)
 
-    def reputation(self, peer: str | None = None, limit: int = 1000) -> list[Row]:
-        """The changes of a peer's reputation, newest first."""
-        return self._newest(REPUTATION, peer, limit)
+    def reputation(self, peer: str | None = None, limit: int = 1000, before: int | None = None) -> list[Row]:
+        """The changes of a peer's reputation, as `evidence`."""
+        return self._newest(REPUTATION, peer, limit, before)
 
-    def verdicts(self, peer: str | None = None, limit: int = 1000) -> list[Row]:
-        """The changes of a peer's verdict, quarantines among them, newest first."""
-        return self._newest(VERDICTS, peer, limit)
+    def verdicts(self, peer: str | None = None, limit: int = 1000, before: int | None = None) -> list[Row]:
+        """The changes of a peer's verdict, quarantines among them, as `evidence`."""
+        return self._newest(VERDICTS, peer, limit, before)
 
-    def operations(self, limit: int = 1000) -> list[Row]:
-        """What operators did, newest first."""
-        return self._newest(OPERATIONS, None, limit)
+    def operations(self, limit: int = 1000, before: int | None = None) -> list[Row]:
+        """What operators did, as `evidence`."""
+        return self._newest(OPERATIONS, None, limit, before)
 
-    def peers(self) -> list[Row]:
-        """Every peer that was ever on the node's list, by name."""
-        with self.database.reading() as connection:
-            return _rows(connection, select(PEERS).order_by(PEERS.c.name))
-
-    def versions(self) -> list[Row]:
-        """As `Models.versions`."""
-        return self.models.versions()
-
-    def _newest(self, table: Table, peer: str | None, limit: int) -> list[Row]:
+    def _newest(self, table: Table, peer: str | None, limit: int, before: int | None) -> list[Row]:
         chosen = select(table).order_by(table.c.id.desc()).limit(_bounded(limit))
+        if peer is not None:
+            chosen = chosen.where(table.c.peer == peer)
+        if before is not None:
+            chosen = chosen.where(table.c.id < before)
         with self.database.reading() as connection:
-            return _rows(connection, chosen if peer is None else chosen.where(table.c.peer == peer))
+            return _rows(connection, chosen)
 
 
 def _bounded(limit: int) -> int:

@@ -15,8 +15,11 @@ from node.api.gate import LOOPBACK_HOSTS, Limits
 from node.api.logs import LogFile
 from node.api.sources import Sources
 from node.api.tokens import SCOPES_OF, TokenFile, mint
+from node.compute import InlineCompute
 from node.controls import ControlRefused
 from node.feed import Feed
+from node.store.store import Store, open_store
+from node.store.tail import Tail
 from node.view import View
 from overlay.topology import Topology
 
@@ -59,7 +62,7 @@ class Told:
 class Face:
     """One API and what is behind it. `now` moves when the test says so."""
 
-    def __init__(self, folder: Path, book: journal.Journal, limits: Limits) -> None:
+    def __init__(self, folder: Path, book: journal.Journal, limits: Limits, store: Store) -> None:
         self.now = NOW
         self.told = Told()
         self.feed, self.view = Feed(book), View()
@@ -74,6 +77,8 @@ class Face:
             feed=self.feed,
             journal=folder / "journal.jsonl",
             controls=self.told,
+            store=store,
+            compute=InlineCompute(),
             tokens=self.tokens,
             log=LogFile(folder / "log.jsonl"),
             wall_clock=lambda: self.now,
@@ -103,6 +108,10 @@ class Face:
         headers = {} if token is None else {"Authorization": f"Bearer {token}"}
         transport = httpx.ASGITransport(self.application.app, **options)
         return httpx.AsyncClient(transport=transport, base_url="http://localhost", headers=headers)
+
+    def keep(self) -> None:
+        """Bring what happened into the store."""
+        Tail(self.sources.store.database, self.sources.journal).catch_up()
 
     def live(self) -> None:
         """A node that has played three rounds, distrusts one peer, and is paused by nobody."""
@@ -170,8 +179,8 @@ def closed(number: int, **changes) -> journal.RoundClosed:
 
 @asynccontextmanager
 async def open_face(folder: Path, limits: Limits | None = None) -> AsyncIterator[Face]:
-    with journal.Journal.open(folder / "journal.jsonl") as book:
-        yield Face(folder, book, limits or Limits())
+    with journal.Journal.open(folder / "journal.jsonl") as book, open_store(None, folder) as store:
+        yield Face(folder, book, limits or Limits(), store)
 
 
 def problem_of(answer: httpx.Response) -> dict:

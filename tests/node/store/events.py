@@ -1,6 +1,9 @@
 """Events as a node writes them."""
 
+from sqlalchemy import select
+
 from node import journal
+from node.store.tables import PEERS as PEERS_TABLE
 
 PEERS = {"press-2": "12D3two", "press-3": "12D3three"}
 
@@ -49,6 +52,12 @@ def verdict(round, after, before="trusted", peer="press-2", at=21.0):
 
 def operated(action, target="press-2", at=30.0):
     return journal.Operated(at=at, round=5, actor="anna", action=action, target=target, reason="looked at it")
+
+
+def known_peers(store):
+    """Their rows, by name."""
+    with store.database.reading() as connection:
+        return [dict(row) for row in connection.execute(select(PEERS_TABLE).order_by(PEERS_TABLE.c.name)).mappings()]
 
 
 def write(path, events):

@@ -31,7 +31,7 @@ def test_every_champion_is_kept_once(store, learner):
     champions.keep(4)
     champions.keep(5)
     assert learner.asked == 2
-    newest, first = store.versions()
+    newest, first = store.models.versions()
     assert (newest["version"], newest["round"], newest["at"], newest["holdout_accuracy"]) == (2, 3, 7.0, 0.75)
     assert (first["version"], first["round"]) == (0, 0)
     vector = unpack_champion(store.models.load(2))
@@ -62,7 +62,7 @@ def test_a_store_that_fails_is_told_of_and_asked_again(store, learner, monkeypat
     assert (told[0].module, told[0].status, told[0].reason) == ("store", "degraded", "the disk is full")
     monkeypatch.undo()
     champions.keep(2)
-    assert [row["version"] for row in store.versions()] == [0]
+    assert [row["version"] for row in store.models.versions()] == [0]
     assert len(told) == 1
 
 

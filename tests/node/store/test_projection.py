@@ -7,7 +7,7 @@ from node import journal
 from node.store.projection import project
 from node.store.store import open_store
 from node.store.tables import PEERS, VERDICTS
-from tests.node.store.events import closed, evidence, operated, started, verdict
+from tests.node.store.events import closed, evidence, known_peers, operated, started, verdict
 
 
 def fold(store, *events, life=0, first=1):
@@ -16,7 +16,7 @@ def fold(store, *events, life=0, first=1):
 
 
 def peer(store, name="press-2"):
-    (row,) = [row for row in store.peers() if row["name"] == name]
+    (row,) = [row for row in known_peers(store) if row["name"] == name]
     return row
 
 
@@ -63,7 +63,7 @@ def test_peers_come_and_go_and_are_counted(store):
 def test_strangers_cannot_fill_the_table(store):
     strangers = [journal.Refused(at=1.0, peer=f"Qm{i}", address="x", reason="stranger", count=1) for i in range(50)]
     fold(store, started(), *strangers, verdict(1, "quarantined", peer="Qm1"))
-    assert [row["name"] for row in store.peers()] == ["press-2", "press-3"]
+    assert [row["name"] for row in known_peers(store)] == ["press-2", "press-3"]
     assert store.verdicts("Qm1")[0]["after"] == "quarantined"
 
 

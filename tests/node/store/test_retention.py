@@ -5,7 +5,7 @@ from node.store.projection import project
 from node.store.retention import DAY_S, Keep, prune
 from node.store.store import open_store
 from node.store.tables import LEDGER
-from tests.node.store.events import closed, evidence, operated, started, verdict
+from tests.node.store.events import closed, evidence, known_peers, operated, started, verdict
 
 NOW = 1000 * DAY_S
 
@@ -31,7 +31,7 @@ def test_what_is_too_old_goes(store):
     prune(store.database, Keep(days=10), NOW)
     for rows in (store.rounds(), store.evidence(), store.reputation(), store.operations()):
         assert [row["at"] for row in rows] == [new]
-    assert len(store.peers()) == 2
+    assert len(known_peers(store)) == 2
 
 
 def test_of_too_many_the_oldest_go(store):
@@ -61,7 +61,7 @@ def test_the_newest_champion_and_the_one_in_use_stay_and_so_does_the_ledger(stor
         connection.execute(LEDGER.insert().values(sequence=0, body="{}", digest=b""))
     fold(store, closed(9, at=NOW, champion_version=1))  # an operator went back to it
     prune(store.database, Keep(days=10, rows=1), NOW)
-    assert [row["version"] for row in store.versions()] == [3, 1]
+    assert [row["version"] for row in store.models.versions()] == [3, 1]
     with store.database.reading() as connection:
         assert connection.scalar(select(func.count()).select_from(LEDGER)) == 1
 

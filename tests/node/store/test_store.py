@@ -94,7 +94,7 @@ def test_a_new_life_has_rounds_and_versions_of_its_own(store, tmp_path):
     with claim(store, tmp_path):
         write(path, [started(), closed(0)])
     assert [(row["round"], row["life"]) for row in store.rounds()] == [(0, 2)]
-    assert store.versions() == []
+    assert store.models.versions() == []
     with pytest.raises(StateError, match="no champion of version 1"):
         store.models.load(1)
 

@@ -334,7 +334,7 @@ class PrivateRound:
         self._finish(mean, tuple(sorted(opening.certificate.items())), exposed=self._me in self._record.accepted)
 
     def _finish(self, mean: Vector | None, certificate: tuple[tuple[int, Item], ...], *, exposed: bool) -> None:
-        cell, weights = self._terms.cell, self._record.weights
+        cell, weights, recall = self._terms.cell, self._record.weights, self._record.recall
         counted = sorted(member for member in self._record.accepted if weights.get(member, 1))
         self.outcome = PrivateOutcome(
             number=self.number,
@@ -347,7 +347,8 @@ class PrivateRound:
             certificate=tuple((cell[author], item.signature) for author, item in certificate),
             certified=len(certificate) >= self._terms.quorum.size,
             weights=tuple(weights[member] for member in counted) if weights and mean is not None else (),
-            convicts={one.peer: self._record.recall.proof_for(one.proof) for one in self._culprits.named if one.proved},
+            convicts={one.peer: recall.proof_for(one.proof) for one in self._culprits.named if one.proved}
+            | recall.shown,
             kept=None if mean is None else self._stages.keep(counted),
             recalled=self._record.recalled,
         )

@@ -5,7 +5,9 @@
     NONCE_1    the coin of the round, which nobody knew when it answered, combines the columns that locate liars
 
 Whom a round is about is a function of the items of COMMIT: who is shown to have signed two things, or of whom
-max(t, e) + 1 members say to have a proof, one of them honest. **A member opens its shares of nobody whose lie is not
+max(t, e) + 1 members say to have a proof, one of them honest; of several, of whom most say it: who shows an old proof
+of an accomplice, whose updates are back already, shields nobody. A proof that was shown convinces all who saw it from
+then on. **A member opens its shares of nobody whose lie is not
 proved to itself**: members that conspire make a round longer, and learn nothing. Words of RECALL come with the base
 that they are about and what the rounds were; those that most members give alike are decoded, and corrected as far as a
 sum is. Who has nothing says so, and learns the result all the same: it is a function of what was agreed on.
@@ -77,7 +79,8 @@ class Recall:
         self._vault = vault
         self._verify = verify
         self._words: dict[int, Words] = {}
-        self._shown = False
+        self.shown: dict[PeerId, bytes] = {}
+        """Who else is shown in COMMIT to have signed two things, and the proof."""
         self.about: int | None = None
         """The member whose updates are taken back."""
         self.liars: frozenset[int] = frozenset()
@@ -96,21 +99,22 @@ class Recall:
         return said + proof
 
     def hear(self, items: Mapping[int, Item]) -> int | None:
-        """COMMIT is decided: whom the round is about, the first in the roster of those whom it could be."""
+        """COMMIT is decided: whom the round is about, of those whom it could be the one most members speak of."""
         size, cell = plea_bytes(self._terms), len(self._terms.cell)
         if not size:
             return None
         voices: Counter[int] = Counter()
-        shown: set[int] = set()
+        shown: dict[int, bytes] = {}
         for item in items.values():
             plea = item.body[-size:]
             voices.update(place for place, said in enumerate(plea[:cell]) if said)
             found = read(plea[cell:], self._terms, self._verify)
             if found is not None:
-                shown.add(found.author)
+                shown[found.author] = found.pack()
         least = max(self._terms.packing.tolerated, self._terms.packing.liars) + 1
-        self.about = min(shown | {place for place, count in voices.items() if count >= least}, default=None)
-        self._shown = self.about in shown
+        could = shown.keys() | {place for place, count in voices.items() if count >= least}
+        self.about = min(could, key=lambda place: (-voices[place], place), default=None)
+        self.shown = {self._terms.cell[place]: proof for place, proof in shown.items() if place != self._me}
         return self.about
 
     # --- RECALL -----------------------------------------------------------------------------------------------------
@@ -126,7 +130,8 @@ class Recall:
     def body(self) -> bytes:
         """Our item: shares of the convict's updates, if its lie is proved to us and we have any; else nothing."""
         owed = self._vault.owed(self.peer)
-        if not (self._shown or self.peer in self._vault.convicts) or not owed or self.about == self._me:
+        proved = self.peer in self.shown or self.peer in self._vault.convicts
+        if not proved or not owed or self.about == self._me:
             return b""
         told = [_ROUND.pack(one.number, one.steps, one.weights[self.peer], one.whole) for one in owed]
         columns = self._terms.packing.columns(self._terms.size)

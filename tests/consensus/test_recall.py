@@ -5,11 +5,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from consensus.equivocation import PROOF_BYTES
+from consensus.equivocation import PROOF_BYTES, Equivocation
+from consensus.notary import Notary
 from consensus.private_holder import pack_scalars, unpack_scalars
 from consensus.private_messages import Item, Stage
+from consensus.recall import Recall
 from crypto.shamir import Share
 from tests.consensus.guarded_swarm import GuardedSwarm, one_cell, shamir
+from tests.consensus.private_cell import quick_sign, quick_verify
 
 LIAR = 2
 REST = (0, 1, 3, 4, 5)
@@ -77,8 +80,7 @@ def honest_digests(swarm):
     return {swarm.members[place].base.digest for place in REST}
 
 
-@pytest.mark.parametrize("momentum", [0.0, 0.7])
-@pytest.mark.parametrize("lie", [two_faced, wrong_scalars])
+@pytest.mark.parametrize(("lie", "momentum"), [(two_faced, 0.7), (wrong_scalars, 0.0)])
 def test_what_a_convict_brought_is_taken_out_of_the_base_by_all(lie, momentum):
     swarm = swarm_of(momentum)
     lie(swarm, 4)
@@ -195,6 +197,34 @@ def test_one_that_saw_nothing_of_an_equivocation_is_convinced_by_the_proof():
     play(swarm, range(3, 4))
     assert {swarm.members[place].rounds[3].recovered.refused for place in REST} == {None}
     assert len(honest_digests(swarm)) == 1
+
+
+def forged_by(swarm, place, terms):
+    """What member `place` makes for its accomplices: that it signed two things in the first round."""
+    first = replace(terms, number=0)
+    notary = Notary(terms.cell, place, 0, first.context, quick_sign(swarm.pairs[place][0]), quick_verify)
+    return Equivocation.of([notary.item(Stage.COMMIT, body) for body in (b"one", b"other")], first).pack()
+
+
+def test_an_accomplice_that_convicts_itself_shields_nobody(monkeypatch):
+    """It comes first in the roster, and the liar shows what it signed twice in every round."""
+    swarm = swarm_of()
+    two_faced(swarm, 4)
+    plea = Recall.plea.fget
+
+    def shielding(recall):
+        mine, terms = plea(recall), recall._terms
+        return mine[:-PROOF_BYTES] + forged_by(swarm, 0, terms) if recall._me == LIAR else mine
+
+    monkeypatch.setattr(Recall, "plea", property(shielding))
+    _, accepted = play(swarm, range(8))
+    honest = (1, 3, 4, 5)
+    for place in honest:
+        taken = [swarm.members[place].rounds[number].recovered for number in range(8)]
+        about = [(swarm.place[one.peer], part.number) for one in taken if one for part in one.parts]
+        assert {(LIAR, 2), (LIAR, 3)} <= set(about)
+    assert len({swarm.members[place].base.digest for place in honest}) == 1
+    assert all(0 not in members for members in accepted[2:])  # whoever saw the proof shuns it
 
 
 def test_who_takes_over_another_base_has_nothing_to_open_any_more():

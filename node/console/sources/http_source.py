@@ -47,6 +47,15 @@ class HttpSource:
         """The address, without the scheme."""
         return self._url.host if self._url.port is None else f"{self._url.host}:{self._url.port}"
 
+    @property
+    def host(self) -> str:
+        """Of the address."""
+        return self._url.host
+
+    @property
+    def deaf(self) -> None:
+        """As `Operator.deaf`: the node itself says why not."""
+
     async def run(self, desk: Desk) -> None:
         """Follow until cancelled; over broken connections and restarts of the node."""
         failures = 0
@@ -68,12 +77,12 @@ class HttpSource:
         """Have it done. Raises OrderRefused with what the node says."""
         path, body = request_of(order)
         try:
-            async with self._client() as client:
-                answer = await client.post(path, json=body, timeout=ORDER_S)
+            async with self._client() as client, client.stream("POST", path, json=body, timeout=ORDER_S) as answer:
+                content = await _bounded(answer)
         except httpx.HTTPError as error:
             raise OrderRefused(f"the node cannot be reached: {_reason(error)}") from error
         if answer.status_code != httpx.codes.OK:
-            raise OrderRefused(problem_of(answer.status_code, answer.content))
+            raise OrderRefused(problem_of(answer.status_code, content))
 
     def _client(self) -> httpx.AsyncClient:
         return httpx.AsyncClient(
@@ -119,7 +128,7 @@ class HttpSource:
         try:
             edges = json.loads(content)["edges"]
             desk.edges = tuple((plain(str(one)), plain(str(other))) for one, other in edges)
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, RecursionError):
             return
 
 
@@ -135,7 +144,7 @@ def checked_url(url: str) -> httpx.URL:
         raise UserError(f"{plain(url)} is no address: {error}", "Give http://127.0.0.1:PORT or https://…") from error
     if parsed.scheme not in ("http", "https") or not parsed.host:
         raise UserError(f"{plain(url)} is no address of an API", "Give http://127.0.0.1:PORT or https://HOST:PORT.")
-    if parsed.scheme == "http" and not _is_loopback(parsed.host):
+    if parsed.scheme == "http" and not is_loopback(parsed.host):
         raise UserError(
             f"{plain(url)}: the token would cross the network in clear text",
             "Use https, or a tunnel: ssh -L 8200:127.0.0.1:8200 HOST, and then http://127.0.0.1:8200.",
@@ -160,13 +169,14 @@ def problem_of(status: int, content: bytes) -> str:
     try:
         problem = json.loads(content[:MOST_ANSWER_BYTES])
         detail, remedy = problem.get("detail"), problem.get("remedy")
-    except (ValueError, AttributeError):
+    except (ValueError, AttributeError, RecursionError):
         detail = remedy = None
     said = " ".join(str(part) for part in (detail, remedy) if part)
     return plain(said or f"the node answers {status}", 400)
 
 
 async def _bounded(answer: httpx.Response) -> bytes:
+    """The first few megabytes of an answer: who serves it may be no node."""
     content = b""
     async for piece in answer.aiter_bytes():
         content += piece
@@ -175,7 +185,8 @@ async def _bounded(answer: httpx.Response) -> bytes:
     return content
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Whether what is sent to `host` stays on this machine."""
     if host == "localhost":
         return True
     try:

@@ -251,3 +251,54 @@ def test_a_token_goes_nowhere_in_clear_text(url):
 @pytest.mark.parametrize("url", ["127.0.0.1:8200", "http://localhost:1", "http://[::1]:8200", "https://plant.example"])
 def test_loopback_and_tls_are_where_a_token_may_go(url):
     assert checked_url(url).host
+
+
+# --- what is no node --------------------------------------------------------------------------------------------------
+
+
+@contextlib.asynccontextmanager
+async def impostor(answer):
+    """A source of something that answers every request with what `answer` writes."""
+
+    async def serve(reader, writer):
+        with contextlib.suppress(ConnectionError):
+            await reader.readuntil(b"\r\n\r\n")
+            await answer(writer)
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    async with server:
+        yield HttpSource(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", "gv_token")
+
+
+async def nested(writer, status=b"403 Forbidden"):
+    writer.write(b"HTTP/1.1 " + status + b"\r\nContent-Length: 100000\r\nConnection: close\r\n\r\n" + b"[" * 100_000)
+    await writer.drain()
+
+
+@pytest.mark.parametrize("status", [b"200 OK", b"403 Forbidden"])
+@on_its_loop
+async def test_json_nested_without_end_ends_no_source(status):
+    async with impostor(lambda writer: nested(writer, status)) as source, running(source) as desk:
+        await until(lambda: desk.link.state == "stale")
+
+
+@on_its_loop
+async def test_an_order_hears_no_more_than_a_refusal_is_long():
+    sent = 0
+
+    async def endless(writer):
+        nonlocal sent
+        writer.write(b"HTTP/1.1 403 Forbidden\r\nConnection: close\r\n\r\n")
+        while True:
+            writer.write(bytes(1 << 20))
+            await writer.drain()
+            sent += 1
+
+    async with impostor(endless) as source:
+        with pytest.raises(OrderRefused, match="403"):
+            await source.order(Order("pause", reason="maintenance"))
+    assert sent < 64
+    async with impostor(nested) as source:
+        with pytest.raises(OrderRefused, match="403"):
+            await source.order(Order("pause", reason="maintenance"))

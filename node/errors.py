@@ -9,6 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Final
+
+BEGIN_ANEW: Final = (
+    "No older copy will do: the node would play rounds twice. Move the checkpoint away to begin anew; "
+    "in the middle of a run with sharing, take part as a new node instead (`grapevine node init`)."
+)
+"""What to do about a checkpoint that cannot be used."""
 
 
 class UserError(Exception):

@@ -24,7 +24,7 @@ from consensus.signer import Signer
 from consensus.vault import Vault
 from crypto.identity import Identity, PeerId, Verifier, verify
 from crypto.sealing import ChannelKey, SealingError
-from node.errors import StateError
+from node.errors import BEGIN_ANEW, StateError
 
 _BODY, _OPENED = "private_base", "private_base_opened"
 NO_BEACON: Final = bytes(32)
@@ -185,7 +185,7 @@ def unpack_base(values: Mapping[str, object], size: int) -> Base | None:
     except BodyError as error:
         raise StateError(
             f"the checkpoint's base of private rounds is damaged: {error}",
-            "Move the checkpoint away to start this node from the beginning.",
+            BEGIN_ANEW,
         ) from error
 
 

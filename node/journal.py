@@ -316,7 +316,6 @@ Event = Annotated[
     Field(discriminator="type"),
 ]
 _ADAPTER: TypeAdapter[Event] = TypeAdapter(Event)
-
 MAX_LINE_BYTES = 1 << 20
 
 

@@ -9,7 +9,7 @@ import trio
 
 from consensus.messages import Vector
 from node.controls import ControlRefused
-from node.errors import StateError, UserError
+from node.errors import BEGIN_ANEW, StateError, UserError
 from node.learning.learner import Learner, Restored
 from node.runtime import Runtime
 from node.standby import Levers
@@ -60,7 +60,7 @@ def paused_in(checkpoint: Checkpoint | None) -> str | None:
     if paused is not None and not isinstance(paused, str):
         raise StateError(
             "what the checkpoint says of an operator's pause is damaged",
-            "Move the checkpoint away to start this node from the beginning, or restore it from a copy.",
+            BEGIN_ANEW,
         )
     return paused
 

@@ -20,7 +20,7 @@ from consensus.errors import PlanError
 from consensus.shamir_sharing import ShamirSharing
 from consensus.sharing import Sharing
 from crypto.mechanisms import LatticeGaussian, MechanismError
-from node.errors import RunError, StateError
+from node.errors import BEGIN_ANEW, RunError, StateError
 from node.learning.contribution import (
     Bench,
     Contribution,
@@ -203,6 +203,6 @@ def _unpack(values: Mapping[str, object]) -> Head | None:
     if not isinstance(entries, int) or not isinstance(digest, bytes):
         raise StateError(
             "the checkpoint's head of the ledger is damaged",
-            "Restore the checkpoint from a copy, or move it away: the ledger goes on counting what was let out.",
+            BEGIN_ANEW,
         )
     return Head(entries, digest)

@@ -27,7 +27,7 @@ from crypto.identity import PeerId
 from detect.peers.evidence import Severity
 from detect.peers.quarantine import Verdict
 from node import journal
-from node.errors import StateError, UserError
+from node.errors import BEGIN_ANEW, StateError, UserError
 from node.learning.learner import Learner, Restored
 from node.roster import Roster
 from node.state import Checkpoint
@@ -170,7 +170,7 @@ class Recovery:
         except (ValueError, TypeError, AttributeError, msgpack.UnpackException) as error:
             raise StateError(
                 f"what the checkpoint says of champions and who made them is damaged: {error}",
-                "Move the checkpoint away to start this node from the beginning, or restore it from a copy.",
+                BEGIN_ANEW,
             ) from error
         self._champions, self._grave, self._averaged = read, rounds, last
 

@@ -21,7 +21,7 @@ from detect.peers.features import Seen
 from detect.peers.quarantine import Verdict
 from detect.peers.reputation import FULL, Change
 from detect.peers.watch import Findings, PeerWatch
-from node.errors import StateError
+from node.errors import BEGIN_ANEW, StateError
 
 _KEY: Final = "watch"
 _MAX_PENDING: Final = 256
@@ -163,5 +163,5 @@ def restore(watch: PeerWatch, values: Mapping[str, object]) -> None:
     except (ValueError, TypeError, msgpack.UnpackException) as error:
         raise StateError(
             f"what the checkpoint says of peers' reputations is damaged: {error}",
-            "Move the checkpoint away to start this node from the beginning, or restore it from a copy.",
+            BEGIN_ANEW,
         ) from error

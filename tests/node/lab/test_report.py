@@ -6,6 +6,7 @@ from typer.testing import CliRunner
 
 from node import journal
 from node.cli.main import app
+from node.lab import plots
 from node.lab.record import Baselines, NodeRecord, read_record, write_record
 from node.lab.report import build_report, missed_targets, write_report
 from tests.node.lab.synthetic import (
@@ -20,6 +21,13 @@ from tests.node.lab.synthetic import (
     write_private_run,
 )
 from tests.node.lab.synthetic import write_run as write
+
+
+@pytest.fixture
+def quick_pictures(monkeypatch):
+    """Nothing is drawn: for tests that ask for figures alone. What is drawn is asked where plots are tested, and below
+    of the files that are written."""
+    monkeypatch.setattr(plots, "draw_plots", lambda report: {"overview.png": b"a picture"})
 
 
 def test_the_figures_of_a_quiet_run_are_those_of_independent_arithmetic(tmp_path):
@@ -39,7 +47,7 @@ def test_the_figures_of_a_quiet_run_are_those_of_independent_arithmetic(tmp_path
     assert report.nodes[3].peer_id == "12D3KooWpress-4"
 
 
-def test_report_json_has_the_published_shape(tmp_path):
+def test_report_json_has_the_published_shape(tmp_path, quick_pictures):
     write_report(build_report(write(tmp_path)), tmp_path)
     report = json.loads((tmp_path / "report.json").read_text())
     assert {"topology", "seed", "rounds", "nodes", "baselines", "summary"} <= report.keys()
@@ -259,7 +267,7 @@ def test_writing_leaves_every_file_and_no_leftovers(tmp_path):
         "overview.png", "topology.png", "accuracy.png", "consensus.png", "traffic.png"}  # fmt: skip
 
 
-def test_the_command_rebuilds_and_judges(tmp_path):
+def test_the_command_rebuilds_and_judges(tmp_path, quick_pictures):
     write(tmp_path, targets={"honest_accuracy": 0.99})
     result = CliRunner().invoke(app, ["report", str(tmp_path), "--json"])
     assert result.exit_code == 1
@@ -272,7 +280,7 @@ def test_the_command_rebuilds_and_judges(tmp_path):
     assert "run.json is missing" in result.stderr
 
 
-def test_a_node_that_ended_early_is_a_shortfall(tmp_path):
+def test_a_node_that_ended_early_is_a_shortfall(tmp_path, quick_pictures):
     write(tmp_path, unfinished=("press-2",))
     result = CliRunner().invoke(app, ["report", str(tmp_path)])
     assert result.exit_code == 1

@@ -57,7 +57,7 @@ def test_a_liar_is_quarantined_within_a_few_rounds_and_nobody_else(kind, liar):
     assert not eyes.evicted()
 
 
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", range(2))
 def test_uneven_data_accuse_nobody(seed):
     eyes = watch(forest=ForestWatch(FEATURES, 1))
     found = play(eyes, 60, seed=seed)

@@ -36,7 +36,7 @@ def mechanism(**changes):
 # --- how much noise ---------------------------------------------------------------------------------------------------
 
 
-@settings(max_examples=6, deadline=None)
+@settings(max_examples=4, deadline=None)
 @given(shares=st.integers(1, 9), multiplier=st.floats(0.5, 8), clip=st.floats(0.2, 1))
 def test_the_noise_of_h_members_has_the_variance_that_is_claimed(shares, multiplier, clip):
     dimension = 40_000
@@ -65,6 +65,7 @@ def test_shares_are_of_those_who_neither_collude_nor_lie_nor_stay_away(m, t, f, 
             noise_shares(m, t, f, e)
 
 
+@settings(max_examples=25)
 @given(
     clip=st.floats(1e-4, 10),
     multiplier=st.floats(0.5, 200),

@@ -209,8 +209,7 @@ def test_who_withholds_its_nonce_has_the_choice_of_two_seeds_and_no_more():
     assert {d.value for d in silent.seeds(1)} != {d.value for d in fair.seeds(1)}
 
 
-@pytest.mark.parametrize("seed", range(3))
-@pytest.mark.parametrize(("n", "liars"), [(6, (5, 4)), (8, (7, 6)), (8, (7, 6, 5))])
+@pytest.mark.parametrize(("n", "liars", "seed"), [(6, (5, 4), 0), (8, (7, 6), 1), (8, (7, 6, 5), 2)])
 def test_whatever_liars_say_together_there_is_one_seed(n, liars, seed):
     """They answer with every kind of word that could split the others: votes for both, false bundles, old proofs."""
     chance = random.Random(seed)

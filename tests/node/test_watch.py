@@ -87,14 +87,14 @@ async def test_a_liar_in_the_open_is_quarantined_by_all_within_a_few_rounds(auto
 
 
 async def test_nobody_among_the_honest_is_quarantined(autojump_clock):
-    async with open_swarm(8, complete(8), "cliques", rounds=60, learners=learners(8), watching=watching({})) as swarm:
+    async with open_swarm(8, complete(8), "cliques", rounds=30, learners=learners(8), watching=watching({})) as swarm:
         await swarm.until_all_finished()
         assert [verdicts(member) for member in swarm.members] == [[]] * 8
 
 
 async def test_a_quarantine_ends_by_the_clock_and_a_liar_that_goes_on_is_back_in_it(autojump_clock):
     options = {"learners": learners(8), "watching": watching({7: "scaling"}, quarantine_s=1.0)}
-    async with open_swarm(8, complete(8), "cliques", rounds=60, **options) as swarm:
+    async with open_swarm(8, complete(8), "cliques", rounds=40, **options) as swarm:
         await swarm.until_all_finished()
         for member in swarm.members[:7]:
             assert {peer for _, peer in verdicts(member)} == {"n7"}

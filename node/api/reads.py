@@ -5,10 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Annotated, Literal
 
+import trio
 from fastapi import APIRouter, Depends, Path, Query
 
 from node.api.access import BEARER, Needs
 from node.api.problems import Refusal, documented
+from node.api.rates import Buckets, Rate
 from node.api.schemas import (
     Health,
     LogRecord,
@@ -21,6 +23,7 @@ from node.api.schemas import (
     TopologyNode,
 )
 from node.api.sources import Sources
+from node.api.tokens import Token
 from node.view import ModelView, ModuleView, PeerView
 from node.view.read_models import NAME_MAX
 
@@ -28,6 +31,8 @@ PeerName = Annotated[str, Path(min_length=1, max_length=NAME_MAX, description="A
 Since = Annotated[str, Query(pattern=r"^[0-9TZ:.+-]{0,40}$", description="ISO 8601, UTC: not before.")]
 ROUNDS = 128
 MOST_ROUNDS = 1024
+LOG_RATE = Rate(per_s=0.5, burst=10)
+"""Readings of the log, with one token: each takes a tenth of a second from the loop that plays the rounds."""
 RECORDS = 200
 MOST_RECORDS = 1000
 
@@ -90,12 +95,14 @@ def log_reads(sources: Sources) -> APIRouter:
     router = APIRouter(
         prefix="/v1",
         tags=["seen"],
-        dependencies=[Depends(BEARER), Depends(Needs("logs"))],
+        dependencies=[Depends(BEARER)],
         responses=documented(401, 403, 422, 429),
     )
+    readings = Buckets(LOG_RATE)
 
     @router.get("/logs")
     async def logs(
+        token: Annotated[Token, Depends(Needs("logs"))],
         level: Annotated[
             Literal["debug", "info", "warning", "error", "critical"], Query(description="Or above.")
         ] = "info",
@@ -104,6 +111,13 @@ def log_reads(sources: Sources) -> APIRouter:
         limit: Annotated[int, Query(ge=1, le=MOST_RECORDS, description="The newest.")] = RECORDS,
     ) -> LogsAnswer:
         """The newest lines of the log that fit, oldest first."""
+        if wait_s := readings.take(token.id, trio.current_time()):
+            raise Refusal(
+                429,
+                "the log was read with this token too often",
+                f"Ask again in {wait_s:.1f} s.",
+                {"Retry-After": str(int(wait_s) + 1)},
+            )
         records, complete = sources.log.read(level=level, search=search, since=since, limit=limit)
         return LogsAnswer(records=tuple(LogRecord.model_validate(record) for record in records), complete=complete)
 

@@ -5,6 +5,7 @@ import json
 import pytest
 
 from node import journal
+from node.api.reads import LOG_RATE
 from tests.node.api.harness import problem_of
 
 SEEN = (
@@ -137,3 +138,15 @@ async def test_the_log_is_filtered(face):
         assert await events("search=one&limit=2") == (["Loud one", "last one"], False)
         assert await events("since=2026-01-01T00:00:03Z") == (["Loud one", "last one"], True)
         assert problem_of(await client.get("/v1/logs?level=loud"))["status"] == 422
+
+
+async def test_one_token_does_not_read_the_log_all_the_time(face):
+    """A megabyte is read for an answer, in the loop that plays the rounds."""
+    async with face.client(face.token("eager")) as client, face.client(face.token("calm")) as other:
+        statuses = [(await client.get("/v1/logs")).status_code for _ in range(20)]
+        assert statuses == [200] * int(LOG_RATE.burst) + [429] * (20 - int(LOG_RATE.burst))
+        refused = await client.get("/v1/logs")
+        assert "Ask again in" in problem_of(refused)["remedy"]
+        assert int(refused.headers["retry-after"]) >= 1
+        assert (await other.get("/v1/logs")).status_code == 200
+        assert (await client.get("/v1/overview")).status_code == 200

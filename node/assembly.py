@@ -346,7 +346,7 @@ async def _run(
 def _face_of(spec: NodeSpec, store: Store) -> Callable[[Feed, Controls], AbstractAsyncContextManager[None]]:
     """What answers for `spec`, where it has an API, which listens from now on."""
     if spec.api is None:
-        return lambda _feed, _controls: nullcontext()
+        return _faceless
     from node.api.face import answering  # noqa: PLC0415 - a node without an API does not wait a second for FastAPI
 
     return partial(
@@ -360,6 +360,13 @@ def _face_of(spec: NodeSpec, store: Store) -> Callable[[Feed, Controls], Abstrac
         path=spec.journal,
         wall_clock=time.time,
     )
+
+
+@asynccontextmanager
+async def _faceless(feed: Feed, _: Controls) -> AsyncIterator[None]:
+    why = "started without --api"
+    feed.write(journal.ModuleChanged(at=time.time(), module="api", status="off", reason=why))
+    yield
 
 
 @asynccontextmanager

@@ -209,6 +209,10 @@ class Console(App[None]):
         if not isinstance(self._source, Operator):
             self.say("This is a journal, and a journal takes no orders: connect to the node's API.", "warning")
             return
+        if (why := self._source.deaf()) is not None:
+            self.say(why, "warning")
+            return
+        self.desk.show(self.desk.current)  # nodes that come later do not take its place under the question
         self.push_screen(Confirm(event.order), self._confirmed)
 
     def _confirmed(self, order: Order | None) -> None:

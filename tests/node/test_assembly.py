@@ -5,7 +5,9 @@ from types import SimpleNamespace
 import pytest
 
 from consensus import beacon
-from node.assembly import most_bytes_of
+from node import journal
+from node.assembly import _face_of, most_bytes_of
+from node.feed import Feed
 from overlay.relay import FRAME_BYTES
 
 
@@ -20,3 +22,13 @@ def test_the_wire_lets_the_longest_message_through(body):
     assert most_bytes_of(topology(64, drawn=True), 10, None) == 40
     assert most_bytes_of(topology(64, drawn=False), 10, guard) == body
     assert most_bytes_of(topology(64, drawn=True), 10, guard) == max(body + FRAME_BYTES, beacon.most_bytes(64))
+
+
+async def test_a_node_without_an_api_says_that_it_has_none(tmp_path):
+    with journal.Journal.open(tmp_path / "journal.jsonl") as book:
+        feed, told = Feed(book), []
+        feed.attach(lambda event, _: told.append(event))
+        async with _face_of(SimpleNamespace(api=None), None)(feed, None):
+            ((module, status, reason),) = [(event.module, event.status, event.reason) for event in told]
+    assert (module, status) == ("api", "off")
+    assert "--api" in reason

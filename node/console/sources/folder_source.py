@@ -1,4 +1,7 @@
-"""The folder of a run: the journals of all its nodes, followed while they grow."""
+"""The folder of a run: the journals of all its nodes, followed while they grow.
+
+Orders go to the API of the node that is shown, where its journal says that it has one, with the token of the run.
+"""
 
 from __future__ import annotations
 
@@ -10,12 +13,18 @@ from typing import Final
 
 from node import journal
 from node.console.desk import NODES_MAX, Desk, LinkState
+from node.console.orders import Order
+from node.console.sources.http_source import HttpSource, is_loopback
+from node.console.sources.source import OrderRefused
 from node.errors import UserError
+from node.files import read_bounded
+from node.lab.folder import RunFolder
 
 POLL_S: Final = 0.1
 LIST_S: Final = 1.0
 BATCH: Final = 400
 """Events of one node after which others get their turn."""
+MOST_TOKEN_BYTES: Final = 4096
 
 
 class FolderSource:
@@ -27,6 +36,7 @@ class FolderSource:
             raise UserError(f"{folder} is no folder", "Give the folder of a run: what `grapevine lab up --out` made.")
         self._folder = folder
         self._followers: dict[str, journal.Follower] = {}
+        self._desk: Desk | None = None
 
     @property
     def where(self) -> str:
@@ -35,7 +45,7 @@ class FolderSource:
 
     async def run(self, desk: Desk) -> None:
         """Follow until cancelled."""
-        listed = 0.0
+        self._desk, listed = desk, 0.0
         while True:
             if listed <= 0:
                 self._list(desk)
@@ -50,6 +60,36 @@ class FolderSource:
             if not busy:
                 await asyncio.sleep(POLL_S)
                 listed -= POLL_S
+
+    def deaf(self) -> str | None:
+        """As `Operator.deaf`."""
+        node = self._api()
+        return node if isinstance(node, str) else None
+
+    async def order(self, order: Order) -> None:
+        """Have the node that is shown do it. Raises OrderRefused."""
+        node = self._api()
+        if isinstance(node, str):
+            raise OrderRefused(node)
+        await node.order(order)
+
+    def _api(self) -> HttpSource | str:
+        """Of the node that is shown; or why it cannot be told anything."""
+        if self._desk is None or not self._desk.current:
+            return "No node has begun yet."
+        name = self._desk.current
+        api = self._desk.views[name].modules["api"]
+        if api.status != "running":
+            return f"{name} has no API ({api.reason or 'its journal names none'}): start with --api HOST:PORT."
+        try:
+            token = read_bounded(RunFolder(self._folder).token, MOST_TOKEN_BYTES).decode("ascii").strip()
+            node = HttpSource(str(api.settings.get("url", "")), token)
+        except (OSError, ValueError) as error:
+            return f"{self._folder} has no token to use: {error}"
+        except UserError as error:
+            return f"{name} cannot be told: {error.problem}"
+        # A journal may have come from anywhere; the token of a lab is for this machine.
+        return node if is_loopback(node.host) else f"{name} says that its API is on another machine."
 
     def _list(self, desk: Desk) -> None:
         found = (path.parent.name for path in self._folder.glob("*/journal.jsonl"))

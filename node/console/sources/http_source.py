@@ -52,9 +52,9 @@ class HttpSource:
         """Of the address."""
         return self._url.host
 
-    @property
-    def deaf(self) -> None:
-        """As `Operator.deaf`: the node itself says why not."""
+    def deaf(self) -> str | None:
+        """As `Operator.deaf`; the node itself says why not."""
+        return None
 
     async def run(self, desk: Desk) -> None:
         """Follow until cancelled; over broken connections and restarts of the node."""

@@ -55,5 +55,8 @@ class Playback(Protocol):
 class Operator(Protocol):
     """A source whose node takes orders."""
 
+    def deaf(self) -> str | None:
+        """Why the node that is shown takes none; None where it does, for all that is known."""
+
     async def order(self, order: Order) -> None:
         """Have it done. Raises OrderRefused."""

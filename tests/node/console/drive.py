@@ -21,7 +21,7 @@ class Fixed:
 
     def __init__(self, nodes=None, state="live", refuse=None):
         self.nodes = {"press-1": material.events} if nodes is None else nodes
-        self.state, self.refuse, self.orders = state, refuse, []
+        self.state, self.refuse, self.orders, self.why = state, refuse, [], None
 
     async def run(self, desk):
         desk.clock = lambda: NOW
@@ -30,6 +30,9 @@ class Fixed:
             desk.take(name, ((event, 100 * (number + 1)) for number, event in enumerate(events())))
         desk.tell(self.state)
         await asyncio.Event().wait()
+
+    def deaf(self):
+        return self.why
 
     async def order(self, order):
         if self.refuse:

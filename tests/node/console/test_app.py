@@ -68,6 +68,16 @@ async def test_a_journal_takes_no_orders_and_says_so():
 
 
 @driven
+async def test_why_a_node_takes_no_orders_is_said_before_anything_is_asked():
+    source = Fixed()
+    source.why = "press-1 has no API: start with --api HOST:PORT."
+    async with console(source) as (app, pilot):
+        await pilot.press("o")
+        await until(app, pilot, "press-1 has no API")
+        assert "Pause rounds?" not in text(app)
+
+
+@driven
 async def test_logs_are_filtered_searched_paused_cleared_and_reset():
     async with console() as (app, pilot):
         await pilot.press("5")

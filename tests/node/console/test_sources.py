@@ -118,6 +118,45 @@ async def test_a_run_is_followed_while_nodes_come_and_write(tmp_path):
         await until(lambda: desk.link.state == "ended")
 
 
+@on_its_loop
+async def test_orders_to_a_run_go_to_the_node_that_is_shown_with_the_token_of_the_run(tmp_path):
+    node = Node([])
+    (tmp_path / "token").write_text("gv_run\n")
+    async with served(node) as there, running(source := FolderSource(tmp_path)) as desk:
+        assert source.deaf() == "No node has begun yet."
+        material.write(tmp_path / "press-1" / "journal.jsonl")
+        material.write(tmp_path / "press-2" / "journal.jsonl")
+        with journal.Journal.open(tmp_path / "press-2" / "journal.jsonl") as book:
+            book.write(material.module("api", url=str(there._url)))
+        await until(lambda: len(desk.views) == 2 and source.deaf() and desk.views["press-2"].overview.round)
+        assert source.deaf() == "press-1 has no API (no --api was given): start with --api HOST:PORT."
+        with pytest.raises(OrderRefused, match="has no API"):
+            await source.order(Order("pause", reason="maintenance"))
+        desk.show("press-2")
+        await until(lambda: source.deaf() is None)
+        await source.order(Order("pause", reason="maintenance"))
+        line, head, body = node.requests[-1]
+        assert line == "POST /v1/controls/pause HTTP/1.1"
+        assert "Bearer gv_run" in head
+        assert "maintenance" in body
+        (tmp_path / "token").unlink()
+        assert "no token" in source.deaf()
+
+
+@on_its_loop
+async def test_the_token_of_a_run_goes_to_no_other_machine(tmp_path):
+    (tmp_path / "token").write_text("gv_run\n")
+    for number, url in enumerate(("https://203.0.113.7:8200", "http://203.0.113.7:8200", "", "http://[")):
+        folder = tmp_path / str(number)
+        material.write(folder / "press-1" / "journal.jsonl")
+        (folder / "token").write_text("gv_run\n")
+        with journal.Journal.open(folder / "press-1" / "journal.jsonl") as book:
+            book.write(material.module("api", url=url))
+        async with running(source := FolderSource(folder)) as desk:
+            await until(lambda desk=desk: desk.views and desk.views["press-1"].modules["api"].status == "running")
+            assert source.deaf()
+
+
 def test_a_folder_that_is_not_there_is_an_error_of_the_input(tmp_path):
     with pytest.raises(UserError, match="is no folder"):
         FolderSource(tmp_path / "none")

@@ -39,7 +39,7 @@ def test_a_vector_three_times_too_long_is_refused():
     assert_exact(run, REST, {LIAR})
 
 
-@pytest.mark.parametrize("holder", [0, 1, 3, 4, 5])
+@pytest.mark.parametrize("holder", [0, 3, 5])
 def test_one_share_off_the_codeword_is_settled_against_the_dealer(holder):
     run = run_with(build=liars.inconsistent([holder]))
     assert_exact(run, REST, {LIAR})
@@ -109,8 +109,7 @@ def test_a_holder_that_lies_about_dealers_is_convicted_and_they_stay(about):
         assert all(o.culprits[0].proved and o.culprits[0].proof for o in run.outcomes(but=(LIAR,)))
 
 
-@pytest.mark.parametrize("status", [1, 2])
-@pytest.mark.parametrize("about", [[0], [0, 4], [0, 1, 3, 4, 5]])
+@pytest.mark.parametrize(("about", "status"), [([0], 1), ([0, 4], 2), ([0, 1, 3, 4, 5], 1), ([0, 1, 3, 4, 5], 2)])
 def test_a_holder_that_complains_for_nothing_excludes_nobody(about, status):
     run = run_with(lambda member: liars.complaining(member, about, status))
     assert_exact(run, ALL, set())
@@ -136,8 +135,14 @@ def test_two_items_of_one_stage_convict(stage):
         assert len(outcome.culprits[0].proof) == 2
 
 
-@pytest.mark.parametrize("stage", [Stage.COMMIT, Stage.NONCE_1, Stage.PROVE, Stage.NONCE_2, Stage.SCALARS])
-@pytest.mark.parametrize("few", [0, 1, 3, 4])
+@pytest.mark.parametrize(
+    ("stage", "few"),
+    [
+        (stage, few)
+        for place, stage in enumerate([Stage.COMMIT, Stage.NONCE_1, Stage.PROVE, Stage.NONCE_2, Stage.SCALARS])
+        for few in ((0, 3), (1, 4))[place % 2]
+    ],
+)
 def test_an_item_that_only_some_are_sent_splits_nobody(stage, few):
     run = run_with(lambda member: liars.selective(member, stage, few))
     found = run.check(but=(LIAR,))
@@ -241,8 +246,14 @@ def test_what_was_said_in_another_round_swarm_or_epoch_is_refused(other):
         assert named == ({LIAR} if index else set())
 
 
-@pytest.mark.parametrize("second", [liars.wrong_part, liars.wrong_share_of_the_sum, liars.voting_twice])
-@pytest.mark.parametrize("first", [liars.inconsistent([0, 5]), liars.rubbish([3]), liars.forger(liars.wrapping(SIZE))])
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        (liars.inconsistent([0, 5]), liars.wrong_part),
+        (liars.rubbish([3]), liars.wrong_share_of_the_sum),
+        (liars.forger(liars.wrapping(SIZE)), liars.voting_twice),
+    ],
+)
 def test_two_liars_and_an_absentee_where_two_are_tolerated(first, second):
     nine = Packing(9, 1, 2, 2, 1)
     run = Cell(terms_of(nine, rows=64), build=lambda i, arguments: first(arguments) if i == 2 else None)

@@ -14,7 +14,7 @@ LIAR = 2
 HONEST = (0, 1, 3, 5)
 
 
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", range(2))
 @pytest.mark.parametrize("loss", [0.02, 0.1])
 def test_lost_repeated_and_reordered_messages(seed, loss):
     run = Cell(terms_of(SIX), seed=seed, loss=loss, repeat=0.2, reorder=True, latency_s=0.5).run()
@@ -22,7 +22,7 @@ def test_lost_repeated_and_reordered_messages(seed, loss):
     assert run.named() == [set()] * 6
 
 
-@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("seed", range(4))
 def test_in_a_storm_nobody_is_named_and_no_sum_is_wrong(seed):
     run = Cell(terms_of(SIX), seed=seed, loss=0.45, repeat=0.3, reorder=True, latency_s=8.0).run(20000)
     run.check()
@@ -73,10 +73,10 @@ DENIABLE = {"complaints", "no boxes", "few"}
 STAGES = [0, Stage.NONCE_1, Stage.PROVE, Stage.NONCE_2, Stage.SCALARS, 7, 8]
 PAIRS = list(itertools.permutations(range(6), 2))
 TOGETHER = [
-    (lie, stage, *PAIRS[(7 * number) % len(PAIRS)])
-    for number, (lie, stage) in enumerate(itertools.product([*LIARS, *BUILT], STAGES))
+    (lie, STAGES[number % len(STAGES)], *PAIRS[(7 * number) % len(PAIRS)])
+    for number, (lie, _) in enumerate(itertools.product([*LIARS, *BUILT], range(3)))
 ]
-"""Every lie with an absentee from every stage on; every pair of places is met three times or more."""
+"""Every lie with an absentee from three stages on, every stage with six lies or more; every pair of places is met."""
 
 
 @pytest.mark.parametrize(("lie", "stage", "liar", "absentee"), TOGETHER)
@@ -95,8 +95,10 @@ def test_a_liar_and_an_absentee_together(lie, stage, liar, absentee):
         assert named == {liar} or (lie in DENIABLE and not named)
 
 
-def test_every_pair_of_places_is_met():
+def test_every_pair_of_places_and_every_stage_is_met():
     assert {(liar, absentee) for _, _, liar, absentee in TOGETHER} == set(PAIRS)
+    assert {stage for _, stage, _, _ in TOGETHER} == set(STAGES)
+    assert all(len({stage for lie, stage, _, _ in TOGETHER if lie == one}) == 3 for one in (*LIARS, *BUILT))
 
 
 @pytest.mark.parametrize("liar", ["scalars", "opening", "part", "checks"])

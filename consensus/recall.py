@@ -190,7 +190,7 @@ class Recall:
         # The first of the largest groups, by what they say: the same on all.
         (base, rounds), authors = min(alike.items(), key=lambda group: (-len(group[1]), group[0][0]))
         packing = self._terms.packing
-        least = packing.degree + 1 + packing.liars
+        least = self._terms.least_holders  # as for a sum: with fewer, t that conspire could make updates up
         if len(authors) < least:
             have = f"{len(authors)} members have shares of its updates"
             return Recalled(self.peer, base, (), f"{have}, {least} are needed")

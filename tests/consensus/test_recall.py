@@ -175,6 +175,31 @@ def test_with_too_few_that_still_have_shares_it_is_refused_by_all_alike():
     np.testing.assert_allclose(swarm.members[0].base.vector, expected, atol=2e-4)
 
 
+def test_one_liar_beside_the_convict_makes_up_no_updates_where_few_still_have_shares():
+    """t = 2 conspire and e = 0 is what decoding counts with: t + ℓ = 3 shares are on a codeword whatever one of them
+    says, and what is taken out of the base would be what the liar wants.
+    """
+    swarm = swarm_of(tolerated=2, packed=1, liars=0)
+    two_faced(swarm, 2)
+    play(swarm, range(3))
+    before = swarm.members[0].base.vector
+    for place in (4, 5):
+        swarm.members[place].vault = swarm.members[place].vault.emptied()
+
+    def lie(sender, receiver, message):
+        if isinstance(message, Item) and message.stage == Stage.RECALL and message.author == 3 == sender:
+            body = bytearray(message.body)
+            body[-2] ^= 1
+            return swarm.members[3].rounds[3]._secret._notary.item(Stage.RECALL, bytes(body))
+        return message
+
+    swarm.lie = lie
+    play(swarm, range(3, 4))
+    for place in (0, 1, 4, 5):
+        assert swarm.members[place].rounds[3].recovered.refused == "3 members have shares of its updates, 5 are needed"
+    assert np.abs(swarm.members[0].base.vector - before).max() < 2
+
+
 def test_one_that_was_started_again_comes_to_the_same_base_from_what_the_others_opened():
     swarm = swarm_of(0.3)
     wrong_scalars(swarm, 2)

@@ -28,7 +28,8 @@ class SparingTransport:
         self._sent: dict[PeerId, Vector] = {}
         self._owed: dict[PeerId, Contribution] = {}
         """What each was told to have, until it was sent after all: once a round."""
-        self._heard: dict[PeerId, Vector] = {}
+        self._heard: dict[PeerId, tuple[Vector, list[bytes]]] = {}
+        """What each sent last, and its digest once it was asked for: a peer that says `Unchanged` all day costs one."""
         self._digest: tuple[Vector, bytes] | None = None
 
     @property
@@ -81,11 +82,14 @@ class SparingTransport:
         """What `peer` means; None where there is nothing to hear."""
         match message:
             case Contribution(phase=0):
-                self._heard[peer] = message.vector
+                self._heard[peer] = message.vector, []
             case Unchanged():
-                vector = self._heard.get(peer)
-                if vector is not None and digest_of(vector) == message.digest:
-                    return Contribution(message.round, 0, vector)
+                if peer in self._heard:
+                    vector, digest = self._heard[peer]
+                    if not digest:
+                        digest.append(digest_of(vector))
+                    if digest[0] == message.digest:
+                        return Contribution(message.round, 0, vector)
                 self._inner.send(peer, Unheard(message.round))
                 return None
             case Unheard():

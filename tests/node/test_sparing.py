@@ -57,6 +57,20 @@ def test_later_phases_and_other_messages_are_left_alone():
     assert kinds(wire) == [Contribution, Contribution, Ping]
 
 
+async def test_a_peer_that_says_unchanged_all_day_costs_one_digest(monkeypatch):
+    """Of a million values a digest takes 5 ms of the loop, and the message is 40 bytes."""
+    made = []
+    monkeypatch.setattr("node.sparing.digest_of", lambda vector: made.append(1) or digest_of(vector))
+    wire = Wire()
+    transport = SparingTransport(wire)
+    lies = [Received(B, Unchanged(1, bytes(32)))] * 100
+    wire.events += [Received(B, Contribution(0, 0, vector(1))), *lies, Received(B, Unchanged(1, digest_of(vector(1))))]
+    assert (await transport.next_event()).message.round == 0
+    assert np.array_equal((await transport.next_event()).message.vector, vector(1))
+    assert kinds(wire) == [Unheard] * 100
+    assert len(made) == 1
+
+
 async def test_a_digest_of_what_came_last_is_that_contribution():
     wire = Wire()
     transport = SparingTransport(wire)

@@ -113,8 +113,12 @@ class DirectOpening:
         return out
 
     def _decode(self) -> None:
-        """Once more when another share came after all: it may be a lie."""
+        """Once more when another share came after all: it may be a lie. Of fewer than `least_holders` shares, t that
+        conspire could make a sum up.
+        """
         self._tried = len(self._shares)
+        if self._tried < self._terms.least_holders:
+            return
         opened = open_shares(self._terms.packing, self._shares, Stream(self._randbytes(SEED_BYTES), "opening"))
         if opened is None:
             return

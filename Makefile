@@ -6,6 +6,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 ONLY ?=
 export PATH := $(CURDIR)/$(BIN):$(PATH)
+# A swarm is many processes: each would compile the project anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: lab test lint bench pictures install clean
 .DEFAULT_GOAL := lab

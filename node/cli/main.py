@@ -47,9 +47,9 @@ app.add_typer(node_commands.app, name="node")
 app.add_typer(token_commands.app, name="token")
 app.add_typer(topology.app, name="topology")
 app.command("report")(report.report_command)
-app.command(
-    "console", epilog="Example: grapevine console --journal runs/plant-8/press-1/journal.jsonl --speed 20"
-)(console.console_command)
+app.command("console", epilog="Example: grapevine console --journal runs/plant-8/press-1/journal.jsonl --speed 20")(
+    console.console_command
+)
 
 
 @app.callback()

@@ -45,9 +45,7 @@ def _made(chosen: Attack, liars: list[int], members: int, seed: int) -> Lying:
     def make(learner: Learner, roster: Roster, sharing: Sharing | None) -> Liar:
         accomplices = frozenset(roster.order[place] for place in liars)
         lattice = None if sharing is None else lattice_of(sharing)
-        return Liar(
-            learner, chosen, me=roster.me, accomplices=accomplices, members=members, seed=seed, lattice=lattice
-        )
+        return Liar(learner, chosen, me=roster.me, accomplices=accomplices, members=members, seed=seed, lattice=lattice)
 
     return make
 

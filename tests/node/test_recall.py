@@ -40,8 +40,10 @@ async def test_a_conviction_is_followed_by_a_recall_at_all_and_written_down(auto
 
 
 async def test_a_restarted_node_has_no_shares_and_the_others_do_without(autojump_clock, monkeypatch):
+    """Of five three are left with shares, the convict's and the restarted node's being none: as many as a sum asks."""
     convicting(monkeypatch, lambda: swarm.id(3), 9)
-    async with open_swarm(4, complete(4), "cliques", rounds=14, guard=KEEPING, deadline_s=5.0) as swarm:
+    guard = replace(KEEPING, members=5)
+    async with open_swarm(5, complete(5), "cliques", rounds=14, guard=guard, deadline_s=5.0) as swarm:
         await swarm.until(lambda: all(6 in member.rounds for member in swarm.members))
         swarm.kill(2)
         killed = swarm.members[2].guard

@@ -9,17 +9,21 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 # A swarm is many processes: each would compile the project anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: lab test lint bench pictures install clean
+.PHONY: lab test units lint bench pictures install clean
 .DEFAULT_GOAL := lab
 
 lab: install
 	@$(BIN)/grapevine lab up topologies/plant-8.toml
 
-# Tests that start whole swarms of processes have the machine to themselves.
-test: install lint
+# Types are checked on one core while tests begin on the others. Tests that start whole swarms of processes come last, two
+# at a time: a lab that starts, or draws its report, leaves a core idle.
+test: install
 	@$(PYTHON) tests/tools/prerequisites.py --tests
+	@$(MAKE) --no-print-directory -j2 lint units
+	$(BIN)/pytest -n 2 --dist load -m processes
+
+units: install
 	$(BIN)/pytest -n auto --dist worksteal -m "not processes"
-	$(BIN)/pytest -m processes
 
 lint: install
 	$(BIN)/ruff check .

@@ -171,12 +171,6 @@ def test_make_lab_ends_as_the_readme_says(tmp_path):
 
 
 @pytest.mark.processes
-def test_the_rehearsal_of_the_tutorial_leaves_a_report(tmp_path):
-    typed(block(TUTORIAL, "rehearsal").text, tmp_path)
-    assert (tmp_path / "runs" / "rehearsal" / "report.html").exists()
-
-
-@pytest.mark.processes
 @pytest.mark.skipif(shutil.which("curl") is None, reason="there is no curl to ask the API with")
 def test_the_api_answers_as_the_readme_asks(tmp_path):
     lab, asking = (block(README, words).text for words in ("--api 127.0.0.1:8200", "curl"))

@@ -42,7 +42,7 @@ def assert_one_model(lab, report, rounds):
 
 
 def test_a_killed_node_is_done_without_blamed_by_nobody_and_takes_part_again(tmp_path):
-    with lab_up(FOLDER / "private-8.toml", tmp_path / "run", "--rounds", "24") as lab:
+    with lab_up(FOLDER / "private-8.toml", tmp_path / "run", "--rounds", "18") as lab:
         eventually(lambda: len(lab.rounds("press-3")) >= 5)
         killed = lab.pid("press-3")
         os.kill(killed, signal.SIGKILL)
@@ -58,19 +58,12 @@ def test_a_killed_node_is_done_without_blamed_by_nobody_and_takes_part_again(tmp
     for name in NODES:
         if name != "press-3":
             rounds = lab.rounds(name)
-            assert [event.round for event in rounds] == list(range(24))
+            assert [event.round for event in rounds] == list(range(18))
             assert all(event.outcome == "averaged" for event in rounds)
             assert sum("press-3" in event.deadline_missed for event in rounds) <= 1
     report = json.loads((tmp_path / "run" / "report.json").read_text())
     finals = {node["accuracy"][-1] for node in report["nodes"]}
     assert len(finals) == 1, "all end with one model"
-
-
-def test_masked_updates_end_in_one_model(tmp_path):
-    with lab_up(FOLDER / "masks-8.toml", tmp_path / "run", "--rounds", "4", "--json") as lab:
-        stdout, stderr = lab.process.communicate(timeout=180)
-    assert lab.process.returncode in (0, 1), stderr
-    assert_one_model(lab, json.loads(stdout), 4)
 
 
 def test_a_killed_worker_costs_its_node_a_retry_and_none_is_left_behind(tmp_path):

@@ -18,8 +18,7 @@ RING = ROOT / "topologies" / "ring-8.toml"
 PLANT = ROOT / "topologies" / "open-8.toml"
 PLANT_NODES = [f"press-{i}" for i in range(1, 9)]
 PARAMETERS = 4810
-KILLED_ROUNDS = 90
-FLOODED_ROUNDS = 80
+FLOODED_ROUNDS = 60
 
 
 def test_a_ring_runs_and_reports(tmp_path):
@@ -43,9 +42,8 @@ def test_a_ring_runs_and_reports(tmp_path):
     assert not any(is_alive(int(lock.read_text())) for lock in locks)
 
 
-@pytest.mark.parametrize("name", ["cliques-16", "grid-16"])
-def test_every_shipped_topology_runs(tmp_path, name):
-    with lab_up(ROOT / "topologies" / f"{name}.toml", tmp_path / "run", "--rounds", "4", "--json") as lab:
+def test_sixteen_nodes_in_cliques_run(tmp_path):
+    with lab_up(ROOT / "topologies" / "cliques-16.toml", tmp_path / "run", "--rounds", "4", "--json") as lab:
         stdout, stderr = lab.process.communicate(timeout=180)
     assert lab.process.returncode == 0, stderr
     report = json.loads(stdout)
@@ -53,44 +51,7 @@ def test_every_shipped_topology_runs(tmp_path, name):
     assert report["summary"]["honest_accuracy_mean"] > report["baselines"]["local_only_mean"]
 
 
-def test_kill_9_in_mid_run_is_resumed_and_holds_nobody_up(tmp_path):
-    with lab_up(PLANT, tmp_path / "run", "--rounds", str(KILLED_ROUNDS)) as lab:
-        eventually(lambda: len(lab.rounds("press-3")) >= 15)
-        killed = lab.pid("press-3")
-        os.kill(killed, signal.SIGKILL)
-        assert lab.wait() in (0, 1)
-        assert lab.pid("press-3") != killed
-    report = json.loads((tmp_path / "run" / "report.json").read_text())
-    finals = {node["name"]: [a for a in node["accuracy"] if a is not None][-1] for node in report["nodes"]}
-    others = [accuracy for name, accuracy in finals.items() if name != "press-3"]
-    assert abs(finals["press-3"] - sum(others) / len(others)) <= 0.02
-    starts = [event for event in lab.events("press-3") if isinstance(event, journal.Started)]
-    assert [start.resumed for start in starts] == [False, True]
-    assert any("press-3" in event.present for event in lab.rounds("press-1")[-20:])
-    before = starts[1].round
-    assert before >= 15
-    assert max(event.round for event in lab.rounds("press-3")) == KILLED_ROUNDS - 1
-    for name in PLANT_NODES:
-        if name != "press-3":
-            rounds = lab.rounds(name)
-            assert [event.round for event in rounds] == list(range(KILLED_ROUNDS))
-            assert sum("press-3" in event.deadline_missed for event in rounds) <= 1
-
-
 def test_an_interruption_stops_everything_and_still_reports(tmp_path):
-    with lab_up(PLANT, tmp_path / "run", "--rounds", "100000") as lab:
-        eventually(lambda: all(lab.rounds(name) for name in PLANT_NODES))
-        pids = [lab.pid(name) for name in PLANT_NODES]
-        lab.process.send_signal(signal.SIGINT)
-        assert lab.wait(30) == 130
-        assert not any(map(is_alive, pids))
-    for name in PLANT_NODES:
-        assert isinstance(lab.events(name)[-1], journal.Stopped)
-    assert json.loads((tmp_path / "run" / "run.json").read_text())["interrupted"] is True
-    assert (tmp_path / "run" / "report.html").exists()
-
-
-def test_two_interruptions_in_a_row_still_leave_a_report(tmp_path):
     with lab_up(PLANT, tmp_path / "run", "--rounds", "100000") as lab:
         eventually(lambda: all(lab.rounds(name) for name in PLANT_NODES))
         pids = [lab.pid(name) for name in PLANT_NODES]
@@ -98,6 +59,9 @@ def test_two_interruptions_in_a_row_still_leave_a_report(tmp_path):
         lab.process.send_signal(signal.SIGINT)
         assert lab.wait(30) == 130
         assert not any(map(is_alive, pids))
+    for name in PLANT_NODES:
+        assert isinstance(lab.events(name)[-1], journal.Stopped)
+    assert json.loads((tmp_path / "run" / "run.json").read_text())["interrupted"] is True
     assert (tmp_path / "run" / "report.html").exists()
 
 

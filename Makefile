@@ -20,7 +20,7 @@ lab: install
 test: install
 	@$(PYTHON) tests/tools/prerequisites.py --tests
 	@$(MAKE) --no-print-directory -j2 lint units
-	$(BIN)/pytest -n 2 --dist load -m processes
+	$(BIN)/pytest -n 2 --dist worksteal -m processes
 
 units: install
 	$(BIN)/pytest -n auto --dist worksteal -m "not processes"

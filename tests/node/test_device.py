@@ -106,13 +106,12 @@ def test_a_name_that_no_topology_takes_makes_no_key(tmp_path, monkeypatch, name)
 def test_addresses_that_cannot_work_are_said_so(rack):
     folder, names = rack
     text = (folder / "rack.toml").read_text()
-    for address, says in (("/ip4/127.0.0.1/tcp/0", "port 0"), ("/ip4/203.0.113.7/tcp/4001", "203.0.113.7")):
-        first = next(line for line in text.splitlines() if line.startswith("listen"))
-        (folder / "rack.toml").write_text(text.replace(first, f'listen = "{address}"'))
-        answer = run("node", "start", "--topology", "rack.toml", "--name", names[0], "--state", names[0], cwd=folder)
-        assert answer.returncode == 2, answer.stderr
-        assert says in answer.stderr
-        assert "Traceback" not in answer.stderr
+    first = next(line for line in text.splitlines() if line.startswith("listen"))
+    (folder / "rack.toml").write_text(text.replace(first, 'listen = "/ip4/203.0.113.7/tcp/4001"'))
+    answer = run("node", "start", "--topology", "rack.toml", "--name", names[0], "--state", names[0], cwd=folder)
+    assert answer.returncode == 2, answer.stderr
+    assert "203.0.113.7" in answer.stderr
+    assert "Traceback" not in answer.stderr
 
 
 def test_a_device_without_its_peers_keys_says_which(tmp_path):

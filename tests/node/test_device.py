@@ -1,18 +1,14 @@
 """`node init` and `node start` as on real devices: four processes from one topology file, one killed and resumed."""
 
-import os
-import re
-import signal
 import socket
 import subprocess
 
 import pytest
 from typer.testing import CliRunner
 
-from node import journal
 from node.cli.main import app
 from overlay.topology import load_topology
-from tests.node.lab.processes import GRAPEVINE, ROOT, eventually
+from tests.node.lab.processes import GRAPEVINE, ROOT
 
 pytestmark = pytest.mark.processes
 RACK = ROOT / "topologies" / "pi-rack-4.toml"
@@ -43,44 +39,6 @@ def rack(tmp_path):
     (tmp_path / "rack.toml").write_text(head + "\n".join(tables))
     assert CliRunner().invoke(app, ["topology", "check", str(tmp_path / "rack.toml")]).exit_code == 0
     return tmp_path, names
-
-
-def start(folder, name, rounds):
-    command = [str(GRAPEVINE), "node", "start", "--topology", "rack.toml", "--name", name, "--state", name]
-    log = (folder / f"{name}.log").open("ab")
-    return subprocess.Popen([*command, "--rounds", str(rounds)], cwd=folder, stdout=log, stderr=log)
-
-
-def rounds_of(folder, name):
-    return [e for e in journal.read(folder / name / "journal.jsonl") if isinstance(e, journal.RoundClosed)]
-
-
-def test_a_rack_learns_together_and_a_killed_device_resumes(rack):
-    folder, names = rack
-    processes = {name: start(folder, name, 400) for name in names}
-    try:
-        eventually(lambda: len(rounds_of(folder, names[1])) >= 10)
-        status = run("node", "status", names[0], cwd=folder)
-        assert "running" in status.stdout
-        assert re.search(r"3 of 3 up", status.stdout)
-        processes[names[1]].kill()
-        processes[names[1]].wait()
-        done = rounds_of(folder, names[1])[-1].round
-        processes[names[1]] = start(folder, names[1], 400)
-        eventually(lambda: rounds_of(folder, names[1])[-1].round > done + 1)
-        again = [e for e in journal.read(folder / names[1] / "journal.jsonl") if isinstance(e, journal.Started)][-1]
-        assert again.resumed
-        assert again.round >= done
-        for process in processes.values():
-            process.send_signal(signal.SIGTERM)
-        assert [process.wait(10) for process in processes.values()] == [0] * len(names)
-    finally:
-        for process in processes.values():
-            if process.poll() is None:
-                os.kill(process.pid, signal.SIGKILL)
-                process.wait()
-    assert isinstance(journal.read(folder / names[0] / "journal.jsonl")[-1], journal.Stopped)
-    assert "not running" in run("node", "status", names[0], cwd=folder).stdout
 
 
 def test_what_a_person_may_get_wrong_is_said_in_two_lines(tmp_path):

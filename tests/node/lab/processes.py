@@ -52,12 +52,6 @@ def is_alive(pid: int) -> bool:
         return False
 
 
-def peak_memory_mb(pid: int) -> float:
-    """VmHWM of a process."""
-    line = next(x for x in Path(f"/proc/{pid}/status").read_text().splitlines() if x.startswith("VmHWM"))
-    return int(line.split()[1]) / 1024
-
-
 @contextlib.contextmanager
 def lab_up(topology: Path, out: Path, *options: str) -> Iterator[Lab]:
     """Start a lab; whatever the test does, nothing of it is left behind."""

@@ -1,4 +1,4 @@
-"""`node init` and `node start` as on real devices: four processes from one topology file, one killed and resumed."""
+"""`node init` and `node start` as on real devices: what cannot start says why."""
 
 import socket
 import subprocess

@@ -1,4 +1,4 @@
-"""Real processes, one of them a liar: who is quarantined, and what the report says of it."""
+"""Real processes, one of them a liar: who is evicted, what a screen weighs, and what the report says of it."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""Real processes whose updates are secret: each mode, a kill, a killed worker."""
+"""Real processes whose updates are secret: a killed node, a killed worker."""
 
 import contextlib
 import json

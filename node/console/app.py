@@ -83,6 +83,8 @@ class Console(App[None]):
         self.desk = Desk(Link(plain(source.where)))
         self._shown: tuple[int, int] = (-1, -1)
         self._ink = Ink()
+        self._panes = [pane(id=f"pane-{number}") for number, (_, pane) in enumerate(PANES)]
+        self._switcher = ContentSwitcher(initial="pane-0")
         self._pane = 0
         self._rest_until = 0.0
 
@@ -92,9 +94,8 @@ class Console(App[None]):
         """Bar, panes, footer."""
         self._bar = Bar([name for name, _ in PANES])
         yield self._bar
-        with ContentSwitcher(initial="pane-0"):
-            for number, (_, pane) in enumerate(PANES):
-                yield pane(id=f"pane-{number}")
+        with self._switcher:
+            yield from self._panes
         self._keys = Keys()
         yield self._keys
 
@@ -114,7 +115,7 @@ class Console(App[None]):
     @property
     def pane(self) -> Pane:
         """On the screen."""
-        return self.query_one(f"#pane-{self._pane}", Pane)
+        return self._panes[self._pane]
 
     def paint(self, *, force: bool = False) -> None:
         """Draw what is new: events, or the second that has passed."""
@@ -153,7 +154,7 @@ class Console(App[None]):
     def action_pane(self, number: int) -> None:
         """Screen `number`, from 0."""
         self._pane = number
-        self.query_one(ContentSwitcher).current = f"pane-{number}"
+        self._switcher.current = f"pane-{number}"
         self.pane.arrive()
         self.paint(force=True)
 

@@ -2,46 +2,53 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
+from typing import Protocol
 
 from rich.text import Text
-from textual.widget import Widget
 
 from node.console.desk import Scene
+from node.console.drawing.cells import EDGE, Row, framed, paper_style, rows_of
 from node.console.drawing.ink import Ink
 
 Draw = Callable[[Scene, int, int, Ink], Text]
 """(what is seen, columns, rows, colours) → lines that fit."""
+Facts = Callable[[Scene], Hashable]
+"""All of a scene that a drawing depends on: it is drawn again when this is another."""
 
 
-class Panel(Widget):
-    """Draws a scene. It has no state of its own, and so nothing that could be old."""
+class Part(Protocol):
+    """What a screen is made of."""
 
-    DEFAULT_CSS = """
-    Panel {
-        border: round $border;
-        border-title-color: $text-muted;
-        border-subtitle-color: $text-muted;
-        padding: 0 1;
-        height: 1fr;
-        width: 1fr;
-    }
-    """
+    def rows(self, scene: Scene, width: int, height: int, ink: Ink, *, lit: bool) -> list[Row]:
+        """`height` rows of `width` cells, the frame among them; `lit` where keys go to it."""
 
-    def __init__(self, title: str, draw: Draw, *, id: str | None = None) -> None:  # noqa: A002 - textual's name
-        super().__init__(id=id)
-        self.border_title = title
-        self._draw = draw
-        self._scene: Scene | None = None
-        self._ink = Ink()
 
-    def show(self, scene: Scene, ink: Ink) -> None:
-        """Draw `scene` with the next paint."""
-        self._scene, self._ink = scene, ink
-        self.refresh()
+def rounds_seen(scene: Scene) -> Hashable:
+    """For what is drawn of the rounds and the model alone."""
+    model = scene.model
+    return scene.view.model_edition, model.rounds[-1].id if model.rounds else 0
 
-    def render(self) -> Text:
-        """The lines."""
-        if self._scene is None:
-            return Text()
-        return self._draw(self._scene, self.size.width, self.size.height, self._ink)
+
+class Panel:
+    """Draws a scene. It remembers its last drawing, and nothing else."""
+
+    def __init__(self, title: str, draw: Draw, of: Facts | None = None) -> None:
+        """Without `of` it is drawn for every scene."""
+        self.title = title
+        self._draw_text = draw
+        self._of = of
+        self._known: Hashable = None
+        self._rows: list[Row] = []
+
+    def rows(self, scene: Scene, width: int, height: int, ink: Ink, *, lit: bool) -> list[Row]:
+        """As `Part.rows`."""
+        if width <= EDGE or height <= 2:
+            return rows_of(Text(), width, height, paper_style(ink, ink.paper))
+        key = None if self._of is None else (self._of(scene), scene.desk.current, width, height, ink, lit)
+        if key is None or key != self._known:
+            base = paper_style(ink, ink.paper)
+            text = self._draw_text(scene, width - EDGE, height - 2, ink)
+            inner = rows_of(text, width - EDGE, height - 2, base)
+            self._rows, self._known = framed(inner, self.title, "", ink, base, width=width, lit=lit), key
+        return self._rows

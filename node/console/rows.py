@@ -3,58 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
-from typing import ClassVar
 
 from rich.text import Text
-from textual import events
-from textual.binding import Binding, BindingType
-from textual.content import Content
-from textual.message import Message
-from textual.widget import Widget
 
+from node.console.desk import Scene
+from node.console.drawing.cells import EDGE, Row, framed, paper_style, rows_of
 from node.console.drawing.ink import Ink
 
 Line = Callable[[int, int, Ink], Text]
 """(number of the item, columns, colours) → its line."""
 
 
-class Rows(Widget, can_focus=True):
+class Rows:
     """Items by key; the cursor stays on its key while items come and go. With `follow` it stays on the last."""
 
-    DEFAULT_CSS = """
-    Rows { border: round $border; border-title-color: $text-muted; border-subtitle-color: $text-muted; padding: 0 1; }
-    Rows:focus { border: round $primary; border-title-color: $primary; }
-    """
-    BINDINGS: ClassVar[list[BindingType]] = [
-        Binding("up,k", "move(-1)", "Up", show=False),
-        Binding("down,j", "move(1)", "Down", show=False),
-        Binding("pageup", "page(-1)", "Page up", show=False),
-        Binding("pagedown", "page(1)", "Page down", show=False),
-        Binding("home,g", "end(-1)", "First", show=False),
-        Binding("end,G", "end(1)", "Last", show=False),
-    ]
-
-    class Moved(Message):
-        """The cursor is on another item, by key or mouse."""
-
-        def __init__(self, rows: Rows) -> None:
-            super().__init__()
-            self.rows = rows
-
-        @property
-        def control(self) -> Rows:
-            """The list."""
-            return self.rows
-
-    def __init__(self, title: str, empty: str, *, id: str | None = None, follow: bool = False) -> None:  # noqa: A002
-        super().__init__(id=id)
-        self.border_title = title
+    def __init__(self, title: str, empty: str, *, follow: bool = False) -> None:
+        self.title, self.subtitle = title, ""
         self.follow = follow
+        self.room = 1
+        """Lines for items when it was drawn last."""
         self._empty = empty
         self._keys: Sequence[Hashable] = ()
         self._line: Line = lambda _number, _width, _ink: Text()
         self._head: Callable[[int, Ink], Text] | None = None
-        self._ink = Ink()
         self._cursor = 0
         self._top = 0
 
@@ -62,14 +33,13 @@ class Rows(Widget, can_focus=True):
         self,
         keys: Sequence[Hashable],
         line: Line,
-        ink: Ink,
         *,
         head: Callable[[int, Ink], Text] | None = None,
         empty: str | None = None,
     ) -> None:
         """Show these items from now on."""
         under = self.selected
-        self._keys, self._line, self._head, self._ink = keys, line, head, ink
+        self._keys, self._line, self._head = keys, line, head
         self._empty = self._empty if empty is None else empty
         if self.follow:
             self._cursor = max(0, len(keys) - 1)
@@ -80,11 +50,9 @@ class Rows(Widget, can_focus=True):
             self._top = max(0, self._top - moved)
             self._cursor = self._cursor if place is None else place
         self._cursor = min(self._cursor, max(0, len(keys) - 1))
-        self.refresh()
 
-    def entitle(self, title: str, subtitle: str) -> None:
-        """Words for the frame; whatever they quote is no markup."""
-        self.border_title, self.border_subtitle = Content(title), Content(subtitle)
+    def __len__(self) -> int:
+        return len(self._keys)
 
     @property
     def selected(self) -> Hashable | None:
@@ -96,61 +64,38 @@ class Rows(Widget, can_focus=True):
         """Number of the item under the cursor."""
         return self._cursor
 
-    def action_move(self, step: int) -> None:
-        """Move by so many."""
-        self._go(self._cursor + step)
-
-    def action_page(self, way: int) -> None:
-        """Move by a screen."""
-        self._go(self._cursor + way * max(1, self._room - 1))
-
-    def action_end(self, way: int) -> None:
-        """To the first or the last."""
-        self._go(0 if way < 0 else len(self._keys) - 1)
-
-    def on_mouse_scroll_up(self, event: events.MouseScrollUp) -> None:
-        """As three times up."""
-        event.stop()
-        self._go(self._cursor - 3)
-
-    def on_mouse_scroll_down(self, event: events.MouseScrollDown) -> None:
-        """As three times down."""
-        event.stop()
-        self._go(self._cursor + 3)
-
-    def on_click(self, event: events.Click) -> None:
-        """The line that was clicked."""
-        offset = event.get_content_offset(self)
-        if offset is not None:
-            number = self._top + offset.y - (self._head is not None)
-            if 0 <= number < len(self._keys):
-                self._go(number)
-
-    def render(self) -> Text:
-        """The lines in sight."""
-        width = self.size.width
+    def go(self, number: int) -> bool:
+        """Put the cursor on this item or the nearest; False where there is none."""
         if not self._keys:
-            return Text(self._empty, self._ink.dim)
-        room = self._room
-        self._top = min(max(self._top, self._cursor - room + 1, 0), self._cursor)
-        self._top = max(0, min(self._top, len(self._keys) - room))
-        lines = [] if self._head is None else [self._head(width, self._ink)]
-        for number in range(self._top, min(self._top + room, len(self._keys))):
-            line = self._line(number, width, self._ink)
-            line.truncate(width, overflow="ellipsis", pad=True)
-            if number == self._cursor and not self.follow:
-                line.stylize(f"on {self.app.theme_variables['block-cursor-background']}")
-            lines.append(line)
-        return Text("\n", no_wrap=True).join(lines)
-
-    @property
-    def _room(self) -> int:
-        return max(1, self.size.height - (self._head is not None))
-
-    def _go(self, number: int) -> None:
-        if not self._keys:
-            return
+            return False
         self.follow = False
         self._cursor = min(max(number, 0), len(self._keys) - 1)
-        self.refresh()
-        self.post_message(self.Moved(self))
+        return True
+
+    def number_at(self, row: int) -> int | None:
+        """Of the item that is drawn in this row of it."""
+        number = self._top + row - 1 - (self._head is not None)
+        return number if self._top <= number < min(self._top + self.room, len(self._keys)) else None
+
+    def rows(self, _scene: Scene, width: int, height: int, ink: Ink, *, lit: bool) -> list[Row]:
+        """As `Part.rows`: the lines in sight."""
+        base = paper_style(ink, ink.paper)
+        if width <= EDGE or height <= 2:
+            return rows_of(Text(), width, height, base)
+        inner = rows_of(self._text(width - EDGE, height - 2, ink), width - EDGE, height - 2, base)
+        return framed(inner, self.title, self.subtitle, ink, base, width=width, lit=lit)
+
+    def _text(self, width: int, height: int, ink: Ink) -> Text:
+        if not self._keys:
+            return Text(self._empty, ink.dim)
+        self.room = max(1, height - (self._head is not None))
+        self._top = min(max(self._top, self._cursor - self.room + 1, 0), self._cursor)
+        self._top = max(0, min(self._top, len(self._keys) - self.room))
+        lines = [] if self._head is None else [self._head(width, ink)]
+        for number in range(self._top, min(self._top + self.room, len(self._keys))):
+            line = self._line(number, width, ink)
+            line.truncate(width, overflow="ellipsis", pad=True)
+            if number == self._cursor and not self.follow:
+                line.stylize(f"on {ink.cursor}")
+            lines.append(line)
+        return Text("\n", no_wrap=True).join(lines)

@@ -22,6 +22,9 @@ class Model:
 
     def __init__(self) -> None:
         self.rounds: History[RoundPoint] = History(ROUNDS_MAX)
+        self.edition = 0
+        """Grows with all that changes what `view` gives."""
+        self._seen: tuple[int, ModelView] | None = None
         self.version = 0
         self.accuracy: float | None = None
         """Of the champion."""
@@ -35,7 +38,12 @@ class Model:
         self._layers: dict[str, deque[float]] = {}
 
     def view(self) -> ModelView:
-        """Frozen."""
+        """Frozen; the same one until an event changes it."""
+        if self._seen is None or self._seen[0] != self.edition:
+            self._seen = self.edition, self._made()
+        return self._seen[1]
+
+    def _made(self) -> ModelView:
         last = self.rounds.last
         return ModelView(
             champion_version=self.version,
@@ -56,6 +64,7 @@ class Model:
 
     def start(self, event: journal.Started) -> None:
         """A process began, perhaps from a checkpoint that is older than the last event."""
+        self.edition += 1
         self._parameters = event.parameters
         if event.champion_version != self.version or event.holdout_accuracy is not None:
             self.accuracy = event.holdout_accuracy
@@ -63,11 +72,13 @@ class Model:
 
     def promote(self, event: journal.Promoted) -> None:
         """A challenger became champion; its accuracy is told when the round closes."""
+        self.edition += 1
         self._promotions += 1
         self._pending = event
 
     def roll_back(self, event: journal.RolledBack) -> None:
         """The working model was given up."""
+        self.edition += 1
         self._rollbacks += 1
         self._last_rollbacks.append(Rollback(event.round, event.at, event.to_version, plain(event.reason, TEXT_MAX)))
         if event.to_version != self.version:  # an older champion is in use again
@@ -78,6 +89,7 @@ class Model:
 
     def close(self, event: journal.RoundClosed, event_id: int) -> None:
         """A round is over."""
+        self.edition += 1
         if event.champion_version != self.version or self._pending is not None:
             self._crown(event)
         while (last := self.rounds.last) is not None and last.round >= event.round:

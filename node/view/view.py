@@ -110,6 +110,11 @@ class View:
         return self._model.view()
 
     @property
+    def model_edition(self) -> int:
+        """Grows with all that `model` tells."""
+        return self._model.edition
+
+    @property
     def peers(self) -> dict[str, PeerView]:
         """By name: those on the peer list first, in its order."""
         return self._peers.views()

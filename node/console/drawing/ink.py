@@ -19,6 +19,13 @@ class Ink:
     good: str = "#7fc8a0"
     warn: str = "#e5b567"
     bad: str = "#ef7d7d"
+    edge: str = "#4a4458"
+    """Of frames."""
+    paper: str = "#16131d"
+    """Behind everything; `surface` behind the lines above and below."""
+    surface: str = "#1c1925"
+    cursor: str = "#3a2f54"
+    """Behind the line that keys speak of."""
 
     @classmethod
     def of(cls, variables: Mapping[str, str]) -> Ink:
@@ -32,4 +39,8 @@ class Ink:
             good=Color.parse(variables["success"]).hex6,
             warn=Color.parse(variables["warning"]).hex6,
             bad=Color.parse(variables["error"]).hex6,
+            edge=Color.parse(variables["border"]).hex6,
+            paper=paper.hex6,
+            surface=Color.parse(variables["surface"]).hex6,
+            cursor=Color.parse(variables["block-cursor-background"]).hex6,
         )

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from rich.text import Text
-from textual.widget import Widget
 
+from node.console.drawing.cells import Row, paper_style, rows_of
 from node.console.drawing.ink import Ink
+from node.console.sheet import Sheet
 
 
-class Keys(Widget):
+class Keys(Sheet):
     """What the focused list, its screen and the app are bound to, in this order; what does not fit is in the help."""
 
-    DEFAULT_CSS = "Keys { height: 1; width: 1fr; padding: 0 1; background: $surface; dock: bottom; }"
+    DEFAULT_CSS = "Keys { height: 1; width: 1fr; dock: bottom; }"
 
     def __init__(self) -> None:
         super().__init__()
@@ -19,19 +20,23 @@ class Keys(Widget):
 
     def on_mount(self) -> None:
         """Follow the bindings of whatever is focused."""
-        self.screen.bindings_updated_signal.subscribe(self, lambda _screen: self.refresh())
+        self.screen.bindings_updated_signal.subscribe(self, lambda _screen: self.renew())
 
     def colour(self, ink: Ink) -> None:
         """Draw with these colours."""
         self._ink = ink
-        self.refresh()
+        self.renew()
 
-    def render(self) -> Text:
+    def draw(self, width: int, height: int) -> list[Row]:
         """Key and word, as many as there is room for; the palette last."""
+        text = Text(" ").append_text(self._line(max(0, width - 2)))
+        return rows_of(text, width, height, paper_style(self._ink, self._ink.surface))
+
+    def _line(self, width: int) -> Text:
         active = (bound for bound in self.screen.active_bindings.values() if bound.binding.show and bound.enabled)
         bound = {bound.binding.action: bound.binding for bound in active}  # several keys may do the same
         palette = Text("^p", f"bold {self._ink.accent}").append(" commands", self._ink.dim)
-        room = self.size.width - palette.cell_len
+        room = width - palette.cell_len
         line = Text(no_wrap=True)
         for binding in bound.values():
             if binding.action == "command_palette":

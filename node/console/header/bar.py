@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from rich.text import Text
-from textual.widget import Widget
 
 from node.console.desk import Link, Scene
+from node.console.drawing.cells import Row, paper_style, rows_of
 from node.console.drawing.ink import Ink
 from node.console.drawing.marks import NODE_MARKS, node_style
 from node.console.drawing.words import clock, fit
+from node.console.sheet import Sheet
 from node.words import duration, plain
 
 LINK_WORDS = {
@@ -23,10 +24,10 @@ LINK_WORDS = {
 }
 
 
-class Bar(Widget):
+class Bar(Sheet):
     """The two lines."""
 
-    DEFAULT_CSS = "Bar { height: 2; width: 1fr; padding: 0 1; background: $surface; }"
+    DEFAULT_CSS = "Bar { height: 2; width: 1fr; }"
 
     def __init__(self, tabs: Sequence[str]) -> None:
         super().__init__()
@@ -38,14 +39,15 @@ class Bar(Widget):
     def show(self, scene: Scene, ink: Ink, active: int) -> None:
         """Draw them for `scene`, with tab number `active` lit."""
         self._scene, self._ink, self._active = scene, ink, active
-        self.refresh()
+        self.renew()
 
-    def render(self) -> Text:
-        """The lines."""
-        if self._scene is None:
-            return Text()
-        width = self.size.width
-        return Text("\n", no_wrap=True).join((first_line(self._scene, width, self._ink), self._second(width)))
+    def draw(self, width: int, height: int) -> list[Row]:
+        """The lines, with a blank cell at each end."""
+        text, inner = Text(no_wrap=True), max(0, width - 2)
+        if self._scene is not None:
+            lines = first_line(self._scene, inner, self._ink), self._second(inner)
+            text = Text("\n", no_wrap=True).join(Text(" ").append_text(line) for line in lines)
+        return rows_of(text, width, height, paper_style(self._ink, self._ink.surface))
 
     def _second(self, width: int) -> Text:
         line = Text(no_wrap=True)

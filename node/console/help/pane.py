@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Final
+from collections.abc import Sequence
+from typing import Final
 
 from rich.text import Text
-from textual.app import ComposeResult
 
 from node.console.desk import Scene
+from node.console.drawing.boxes import Box, Share
 from node.console.drawing.ink import Ink
 from node.console.drawing.table import Cell, facts
-from node.console.pane import Pane
-from node.console.panel import Panel
+from node.console.pane import TALL, Pane
+from node.console.panel import Panel, Part
 from node.words import plain
 
 KEYS: Final = (
@@ -84,10 +85,10 @@ def draw_settings(scene: Scene, width: int, height: int, ink: Ink) -> Text:
 class HelpPane(Pane):
     """Keys above, settings below."""
 
-    SCOPED_CSS: ClassVar[bool] = False  # the size of the terminal is a class of the screen
-    DEFAULT_CSS = "HelpPane #settings { height: 8; } .-tall HelpPane #settings { height: 14; }"
+    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - textual's name
+        super().__init__(id=id)
+        self._panels = Panel("Keys", draw_keys, lambda _scene: None), Panel("Settings", draw_settings)
 
-    def compose(self) -> ComposeResult:
-        """The panels."""
-        yield Panel("Keys", draw_keys, id="keys")
-        yield Panel("Settings", draw_settings, id="settings")
+    def places(self, room: Box) -> Sequence[tuple[Part, Box]]:
+        """As `Pane.places`."""
+        return list(zip(self._panels, room.down(Share(), 14 if room.height >= TALL else 8), strict=True))

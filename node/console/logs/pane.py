@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Final
 
@@ -11,13 +12,16 @@ from textual.binding import Binding, BindingType
 from textual.widgets import Input
 
 from node.console.desk import Scene
+from node.console.drawing.boxes import Box
 from node.console.drawing.ink import Ink
 from node.console.drawing.marks import LEVEL_MARKS, level_style
 from node.console.drawing.words import clock
-from node.console.pane import Pane
+from node.console.pane import ListPane
+from node.console.panel import Part
 from node.console.rows import Rows
 from node.view import LogLine
 
+SEARCH_ROWS: Final = 3
 LEVELS: Final = ("debug", "info", "warning", "error")
 
 
@@ -41,12 +45,11 @@ class Filter:
         )
 
 
-class LogsPane(Pane):
+class LogsPane(ListPane):
     """The list, and below it the line to search with."""
 
     DEFAULT_CSS = """
-    LogsPane Rows { height: 1fr; }
-    LogsPane Input { display: none; height: 3; border: round $primary; }
+    LogsPane Input { display: none; dock: bottom; height: 3; border: round $primary; }
     LogsPane Input.-open { display: block; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -61,34 +64,42 @@ class LogsPane(Pane):
     ]
 
     def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - textual's name
-        super().__init__(id=id)
+        rows = Rows("Log", "No event yet: lines appear here as the node writes its journal.", follow=True)
+        super().__init__(rows, id=id)
         self._filter = Filter()
         self._lines: list[LogLine] = []
-        self._last: tuple[Scene, Ink] | None = None
+        self._search = Input(placeholder="search in what is told; Enter keeps it, Esc ends it", id="search")
 
     def compose(self) -> ComposeResult:
-        """The panels."""
-        yield Rows("Log", "No event yet: lines appear here as the node writes its journal.", id="lines", follow=True)
-        yield Input(placeholder="search in what is told; Enter keeps it, Esc ends it", id="search")
+        """The line to search with; the list is drawn."""
+        yield self._search
 
-    def arrive(self) -> None:
-        """The list takes the keys."""
-        self.screen.set_focus(self.query_one(Rows))
+    def places(self, room: Box) -> Sequence[tuple[Part, Box]]:
+        """As `Pane.places`."""
+        return [(self.rows, Box(room.x, room.y, room.width, room.height - (SEARCH_ROWS if self._searching else 0)))]
 
-    def show(self, scene: Scene, ink: Ink) -> None:
+    @property
+    def reading(self) -> bool:
+        """As `Pane.reading`."""
+        return not self._search.has_focus
+
+    @property
+    def _searching(self) -> bool:
+        return self._search.has_class("-open")
+
+    def prepare(self, scene: Scene) -> None:
         """The lines that the filter lets through."""
-        self._last = scene, ink
-        rows, wanted = self.query_one(Rows), self._filter
+        rows, wanted = self.rows, self._filter
         log = scene.log if wanted.held is None else wanted.held
         self._lines = [line for line in log if wanted.shows(line)]
         newest = log[-1].id if log else 0
         waiting = sum(line.id > newest for line in scene.log)
-        title = f"Log · {wanted.level} and above" + (f" · “{wanted.search}”" if wanted.search else "")
+        rows.title = f"Log · {wanted.level} and above" + (f" · “{wanted.search}”" if wanted.search else "")
         state = f"PAUSED, {waiting} waiting" if wanted.held is not None else "FOLLOWING" if rows.follow else "SCROLLED"
         older = f", {scene.view.log_dropped:,} older not kept" if scene.view.log_dropped else ""
-        rows.entitle(title, f"{len(self._lines):,} of {len(log):,}{older} · {state}")
+        rows.subtitle = f"{len(self._lines):,} of {len(log):,}{older} · {state}"
         empty = "No line fits the filter: L changes the level, / the search, R shows all." if log else None
-        rows.fill([line.id for line in self._lines], self._line, ink, empty=empty)
+        rows.fill([line.id for line in self._lines], self._line, empty=empty)
 
     def _line(self, number: int, _width: int, ink: Ink) -> Text:
         line = self._lines[number]
@@ -99,69 +110,65 @@ class LogsPane(Pane):
         text.append(line.text, style if line.level in ("error", "warning") else ink.text)
         return text
 
-    def _again(self) -> None:
-        if self._last is not None:
-            self.show(*self._last)
-
     def action_search(self) -> None:
         """Open the line to search with."""
-        search = self.query_one(Input)
-        search.add_class("-open")
-        search.focus()
+        self._search.add_class("-open")
+        self._search.focus()
+        self.again()
 
     def action_close(self) -> None:
         """End the search."""
-        search = self.query_one(Input)
-        search.value = ""
-        search.remove_class("-open")
+        self._search.value = ""
+        self._search.remove_class("-open")
         self.arrive()
+        self.again()
 
     def on_input_changed(self, event: Input.Changed) -> None:
         """Filter while it is typed."""
         event.stop()
         self._filter.search = event.value
-        self._again()
+        self.again()
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
         """Back to the list; the search stays."""
         event.stop()
         if not event.value:
-            self.query_one(Input).remove_class("-open")
+            self._search.remove_class("-open")
         self.arrive()
+        self.again()
 
     def action_level(self) -> None:
         """The next level."""
         self._filter.level = LEVELS[(LEVELS.index(self._filter.level) + 1) % len(LEVELS)]
-        self._again()
+        self.again()
 
     def action_follow(self) -> None:
         """Stay on the last line, or stop that."""
-        rows = self.query_one(Rows)
-        rows.follow = not rows.follow
-        self._again()
+        self.rows.follow = not self.rows.follow
+        self.again()
 
     def action_pause(self) -> None:
         """Let new lines wait, or in."""
-        scene = self._last[0] if self._last else None
-        self._filter.held = scene.log if scene is not None and self._filter.held is None else None
-        self._again()
+        held = self._filter.held is None and self._scene is not None
+        self._filter.held = self._scene.log if held and self._scene is not None else None
+        self.again()
 
     def action_clear(self) -> None:
         """Put away what is shown; what comes is shown."""
-        if self._last is not None:
-            self._filter.since = self._last[0].view.last_id
-            self._again()
+        if self._scene is not None:
+            self._filter.since = self._scene.view.last_id
+            self.again()
 
     def action_reset(self) -> None:
         """No filter, no pause, following."""
         self._filter = Filter()
-        self.query_one(Rows).follow = True
+        self.rows.follow = True
         self.action_close()
-        self._again()
+        self.again()
 
     def action_copy(self) -> None:
         """The line under the cursor, by the terminal."""
-        number = self.query_one(Rows).cursor
+        number = self.rows.cursor
         if number < len(self._lines):
             line = self._lines[number]
             self.app.copy_to_clipboard(f"{clock(line.at)} {line.level} {line.text}")

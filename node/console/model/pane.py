@@ -2,75 +2,62 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import ClassVar
 
 from rich.text import Text
-from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
-from textual.containers import Horizontal, Vertical
 
 from node.console.desk import Scene
+from node.console.drawing.boxes import Box, Share
 from node.console.drawing.ink import Ink
 from node.console.model.draw import draw_layers, draw_loss, draw_standing, draw_version, draw_versions_head
 from node.console.orders import Order
-from node.console.pane import Pane
-from node.console.panel import Panel
+from node.console.pane import TALL, WIDE, ListPane
+from node.console.panel import Panel, Part, rounds_seen
 from node.console.rows import Rows
 from node.view import VersionView
 
 
-class ModelPane(Pane):
+class ModelPane(ListPane):
     """Figures and plots at the left, versions at the right, the newest first."""
 
-    SCOPED_CSS: ClassVar[bool] = False  # the size of the terminal is a class of the screen
-    DEFAULT_CSS = """
-    ModelPane #left { width: 1fr; }
-    ModelPane Rows { width: 34; height: 1fr; }
-    ModelPane #standing { height: 9; }
-    ModelPane #layers { height: 6; }
-    .-wide ModelPane Rows { width: 62; }
-    .-tall ModelPane #standing { height: 10; }
-    .-tall ModelPane #layers { height: 14; }
-    """
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("b", "restore", "Restore"),
         Binding("y", "copy", "Copy"),
     ]
 
     def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - textual's name
-        super().__init__(id=id)
+        super().__init__(Rows("Versions", "No promotion yet: the champion is the initial model."), id=id)
         self._versions: list[VersionView] = []
         self._champion = 0
+        self._panels = (
+            Panel("Standing", draw_standing),
+            Panel("Loss", draw_loss, rounds_seen),
+            Panel("Change by layer in the last round", draw_layers, rounds_seen),
+        )
 
-    def compose(self) -> ComposeResult:
-        """The panels."""
-        with Horizontal():
-            with Vertical(id="left"):
-                yield Panel("Standing", draw_standing, id="standing")
-                yield Panel("Loss", draw_loss, id="loss")
-                yield Panel("Change by layer in the last round", draw_layers, id="layers")
-            yield Rows("Versions", "No promotion yet: the champion is the initial model.", id="versions")
+    def places(self, room: Box) -> Sequence[tuple[Part, Box]]:
+        """As `Pane.places`."""
+        left, right = room.across(Share(), 62 if room.width >= WIDE else 34)
+        tall = room.height >= TALL
+        boxes = left.down(10, Share(), 14) if tall else left.down(9, Share(), 6)
+        return [*zip(self._panels, boxes, strict=True), (self.rows, right)]
 
-    def arrive(self) -> None:
-        """The list takes the keys."""
-        self.screen.set_focus(self.query_one(Rows))
-
-    def show(self, scene: Scene, ink: Ink) -> None:
-        """All of it."""
+    def prepare(self, scene: Scene) -> None:
+        """The versions."""
         self._versions = list(reversed(scene.model.versions))
         self._champion = scene.model.champion_version
-        rows = self.query_one(Rows)
-        rows.entitle("Versions", f"{len(self._versions)}, newest first")
+        self.rows.subtitle = f"{len(self._versions)}, newest first"
         keys = [(version.version, version.round) for version in self._versions]
-        rows.fill(keys, self._line, ink, head=draw_versions_head)
-        super().show(scene, ink)
+        self.rows.fill(keys, self._line, head=draw_versions_head)
 
     def _line(self, number: int, width: int, ink: Ink) -> Text:
         version = self._versions[number]
         return draw_version(version, width, ink, champion=version.version == self._champion)
 
     def _chosen(self) -> VersionView | None:
-        number = self.query_one(Rows).cursor
+        number = self.rows.cursor
         return self._versions[number] if number < len(self._versions) else None
 
     def action_restore(self) -> None:

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
-from typing import ClassVar, Final
+from typing import Final
 
 from rich.text import Text
-from textual.app import ComposeResult
-from textual.containers import Horizontal
 
 from node.console.desk import Scene
+from node.console.drawing.boxes import Box, Share
 from node.console.drawing.ink import Ink
 from node.console.drawing.marks import MODULE_MARKS, module_style
 from node.console.drawing.table import Cell, facts
 from node.console.drawing.words import clock
 from node.console.pane import Pane
-from node.console.panel import Panel
+from node.console.panel import Panel, Part
+from node.view import ModuleView
 from node.words import distance
 
 SHOWN: Final = ("detection", "privacy", "sharing", "transport", "learning", "store", "api")
@@ -59,16 +60,19 @@ def _value(value: str | float | bool | None) -> str:
 class ModulesPane(Pane):
     """A panel a module."""
 
-    SCOPED_CSS: ClassVar[bool] = False  # the size of the terminal is a class of the screen
-    DEFAULT_CSS = """
-    ModulesPane .four { height: 2fr; }
-    ModulesPane .three { height: 1fr; }
-    """
+    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - textual's name
+        super().__init__(id=id)
+        self._panels = [
+            Panel("API" if name == "api" else name.capitalize(), partial(draw_module, name), partial(_known, name))
+            for name in SHOWN
+        ]
 
-    def compose(self) -> ComposeResult:
-        """The panels."""
-        for row, names in (("four", SHOWN[:2]), ("four", SHOWN[2:4]), ("three", SHOWN[4:])):
-            with Horizontal(classes=row):
-                for name in names:
-                    title = "API" if name == "api" else name.capitalize()
-                    yield Panel(title, partial(draw_module, name), id=f"module-{name}")
+    def places(self, room: Box) -> Sequence[tuple[Part, Box]]:
+        """As `Pane.places`."""
+        first, second, third = room.down(Share(2), Share(2), Share())
+        boxes = [*first.across(Share(), Share()), *second.across(Share(), Share())]
+        return list(zip(self._panels, [*boxes, *third.across(Share(), Share(), Share())], strict=True))
+
+
+def _known(name: str, scene: Scene) -> ModuleView:
+    return scene.modules[name]

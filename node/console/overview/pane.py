@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from collections.abc import Sequence
 
-from textual.app import ComposeResult
-from textual.containers import Horizontal, Vertical
-
+from node.console.drawing.boxes import Box, Share
 from node.console.overview.draw import (
     draw_accuracy,
     draw_alerts,
@@ -15,40 +13,31 @@ from node.console.overview.draw import (
     draw_round,
     draw_traffic,
 )
-from node.console.pane import Pane
-from node.console.panel import Panel
+from node.console.pane import TALL, WIDE, Pane
+from node.console.panel import Panel, Part, rounds_seen
 
 
 class OverviewPane(Pane):
     """Plots at the left, figures at the right, alerts below."""
 
-    SCOPED_CSS: ClassVar[bool] = False  # the size of the terminal is a class of the screen
-    DEFAULT_CSS = """
-    OverviewPane #upper { height: 1fr; }
-    OverviewPane #plots { width: 1fr; }
-    OverviewPane #figures { width: 36; }
-    OverviewPane #accuracy { height: 3fr; }
-    OverviewPane #distance { height: 2fr; min-height: 5; }
-    OverviewPane #round { height: 1fr; min-height: 8; }
-    OverviewPane #privacy { height: 7; }
-    OverviewPane #traffic { height: 6; }
-    OverviewPane #alerts { height: 5; }
-    .-wide OverviewPane #figures { width: 48; }
-    .-tall OverviewPane #privacy { height: 8; }
-    .-tall OverviewPane #alerts { height: 12; }
-    .-short OverviewPane #round { height: 1fr; min-height: 5; }
-    .-short OverviewPane #privacy { height: 5; }
-    .-short OverviewPane #traffic { height: 4; }
-    """
+    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - textual's name
+        super().__init__(id=id)
+        self._plots = (
+            Panel("Accuracy", draw_accuracy, rounds_seen),
+            Panel("Consensus distance", draw_distance, rounds_seen),
+        )
+        self._figures = Panel("Round", draw_round), Panel("Privacy", draw_privacy), Panel("Traffic", draw_traffic)
+        self._alerts = Panel("Alerts", draw_alerts)
 
-    def compose(self) -> ComposeResult:
-        """The panels."""
-        with Horizontal(id="upper"):
-            with Vertical(id="plots"):
-                yield Panel("Accuracy", draw_accuracy, id="accuracy")
-                yield Panel("Consensus distance", draw_distance, id="distance")
-            with Vertical(id="figures"):
-                yield Panel("Round", draw_round, id="round")
-                yield Panel("Privacy", draw_privacy, id="privacy")
-                yield Panel("Traffic", draw_traffic, id="traffic")
-        yield Panel("Alerts", draw_alerts, id="alerts")
+    def places(self, room: Box) -> Sequence[tuple[Part, Box]]:
+        """As `Pane.places`."""
+        tall, wide = room.height >= TALL, room.width >= WIDE
+        upper, below = room.down(Share(), 12 if tall else 5)
+        left, right = upper.across(Share(), 48 if wide else 36)
+        plots = left.down(Share(3), Share(2, least=5))
+        figures = right.down(Share(), 8, 6) if tall else right.down(Share(least=5), 5, 4)
+        return [
+            *zip(self._plots, plots, strict=True),
+            *zip(self._figures, figures, strict=True),
+            (self._alerts, below),
+        ]

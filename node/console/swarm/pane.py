@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from collections.abc import Sequence
 
-from textual.app import ComposeResult
-from textual.containers import Horizontal
-
-from node.console.pane import Pane
-from node.console.panel import Panel
+from node.console.drawing.boxes import Box, Share
+from node.console.pane import WIDE, Pane
+from node.console.panel import Panel, Part
 from node.console.swarm.draw import Swarm, draw_legend
 
 
 class SwarmPane(Pane):
     """The drawing at the left, the nodes in words at the right."""
 
-    SCOPED_CSS: ClassVar[bool] = False  # the size of the terminal is a class of the screen
-    DEFAULT_CSS = "SwarmPane #legend { width: 34; } .-wide SwarmPane #legend { width: 56; }"
+    def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - textual's name
+        super().__init__(id=id)
+        self._panels = Panel("Swarm", Swarm().draw), Panel("Nodes", draw_legend)
 
-    def compose(self) -> ComposeResult:
-        """The panels."""
-        with Horizontal():
-            yield Panel("Swarm", Swarm().draw, id="drawing")
-            yield Panel("Nodes", draw_legend, id="legend")
+    def places(self, room: Box) -> Sequence[tuple[Part, Box]]:
+        """As `Pane.places`."""
+        return list(zip(self._panels, room.across(Share(), 56 if room.width >= WIDE else 34), strict=True))

@@ -105,7 +105,7 @@ async def test_logs_are_filtered_searched_paused_cleared_and_reset():
 
         await pilot.press("up", "up")
         await until(app, pilot, "SCROLLED")
-        rows = app.query_one(LogsPane).query_one("#lines")
+        rows = app.query_one(LogsPane).rows
         under = rows.selected
         more = [(journal.Connected(at=1.0, peer="press-2", up=1), 10**6 + 1 + n) for n in range(1000)]
         app.desk.take("press-1", more)

@@ -7,8 +7,6 @@ spelling, so whoever knows a PeerId can check its signatures.
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final, NewType, Self
@@ -30,13 +28,10 @@ SEED_BYTES: Final = 32
 PUBLIC_KEY_BYTES: Final = 32
 SIGNATURE_BYTES: Final = 64
 PEER_ID_CHARACTERS: Final = 52
-KEY_FILE_MAX_BYTES: Final = 1024
 
 _MULTIHASH_IDENTITY = b"\x00\x24"  # hash function "identity", 36 bytes follow
 _PROTOBUF_ED25519 = b"\x08\x01\x12\x20"  # field 1 varint: Ed25519; field 2 bytes: 32 follow
 _PREFIX = _MULTIHASH_IDENTITY + _PROTOBUF_ED25519
-
-_KEY_FILE_HEADER = "grapevine-key 1 ed25519"
 
 
 class IdentityError(ValueError):
@@ -137,45 +132,9 @@ def parse_peer_id(text: str) -> PeerId:
     return canonical
 
 
-def encode_key_file(identity: Identity) -> bytes:
-    """The content of a key file: a header line, the PeerId to recognise it by, the seed, a checksum. ASCII."""
-    body = f"{_KEY_FILE_HEADER}\npeer-id {identity.peer_id}\nseed {identity.seed.hex()}\n"
-    return f"{body}checksum {_checksum(body)}\n".encode("ascii")
-
-
-def decode_key_file(content: bytes) -> Identity:
-    """The identity in a key file. Raises `IdentityError` for a file that is cut, altered or of another version."""
-    if len(content) > KEY_FILE_MAX_BYTES:
-        raise IdentityError(f"a key file has at most {KEY_FILE_MAX_BYTES} bytes, not {len(content)}: is it one?")
-    text = content.decode("ascii", errors="replace")
-    if not text.startswith(_KEY_FILE_HEADER + "\n"):
-        raise IdentityError(f"not a key file: its first line must be {_KEY_FILE_HEADER!r}; make one with `node init`")
-    body, mark, checksum = text.partition("checksum ")
-    if not mark or not hmac.compare_digest(checksum.encode(), f"{_checksum(body)}\n".encode()):
-        raise IdentityError("the key file is cut or altered (its checksum does not match); restore it from a backup")
-    return _identity_of(body)
-
-
-def _identity_of(body: str) -> Identity:
-    fields = dict(line.partition(" ")[::2] for line in body.splitlines()[1:])
-    try:
-        identity = Identity.from_seed(bytes.fromhex(fields["seed"]))
-        named = fields["peer-id"]
-    except (KeyError, ValueError) as error:
-        # `from None`: the text of fromhex would quote the secret's neighbourhood in a traceback.
-        raise IdentityError(f"the key file lacks a proper line 'seed' or 'peer-id' ({type(error).__name__})") from None
-    if named != identity.peer_id:
-        raise IdentityError(f"the key file says peer-id {named}, but its seed belongs to {identity.peer_id}")
-    return identity
-
-
 def _peer_id_of(public_key: bytes) -> PeerId:
     encoded: bytes = base58.b58encode(_PREFIX + public_key)
     return PeerId(encoded.decode("ascii"))
-
-
-def _checksum(body: str) -> str:
-    return hashlib.sha256(body.encode("utf-8")).hexdigest()
 
 
 def _not_a_peer_id(text: str, why: str) -> IdentityError:

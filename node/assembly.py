@@ -18,8 +18,10 @@ from consensus.messages import Vector
 from consensus.rules import Rule, lookup
 from consensus.sharing import Sharing
 from crypto.identity import Identity, PeerId
+from crypto.key_file import KeyFile
 from node import journal
 from node.api.endpoint import Endpoint, listen
+from node.beginning import beginning, refuse_anew, refuse_forgotten
 from node.cell_transport import BEACON_HASTE, CellTransport, company
 from node.compute import Compute, ThreadCompute
 from node.controls import Controls
@@ -212,25 +214,28 @@ async def run_node(spec: NodeSpec, identity: Identity, *, stop: Callable[[], Awa
             f"the PeerId {spec.peers[spec.name]}",
             f"Put this key's PeerId at {spec.name} in the topology file of every device, or use the right --state.",
         )
-    checkpoint = spec.state.load_checkpoint()
+    checkpoint, key = spec.state.load_checkpoint(), spec.state.load_key()
+    refuse_anew(spec.state, key, spec.topology, checkpoint)
     swarm = spec.topology.digest() if checkpoint is None else checkpoint.swarm
     with (
         open_store(spec.store, spec.state.path) as store,
         store.claimed(identity.peer_id, swarm, spec.journal, resumed=checkpoint is not None) as tail,
     ):
         privacy = privacy_of(spec.topology, store.database, spec.rows, checkpoint)
-        await _run(spec, identity, privacy, checkpoint, stop, store, tail)
+        refuse_forgotten(store.database.place, key, checkpoint, privacy)
+        await _run(spec, key, privacy, checkpoint, stop, store, tail)
 
 
 async def _run(
     spec: NodeSpec,
-    identity: Identity,
+    key: KeyFile,
     privacy: Privacy,
     checkpoint: Checkpoint | None,
     stop: Callable[[], Awaitable[str]],
     store: Store,
     tail: Tail,
 ) -> None:
+    identity = key.identity
     learner = make_learner(spec, privacy.strategy)
     initial = learner.vector()
     first_round, base = resume(learner, spec, checkpoint)
@@ -335,6 +340,7 @@ async def _run(
                 public=public,
                 levers=levers,
                 paused=paused_in(checkpoint),
+                enter=beginning(spec.state, key, spec.topology, checkpoint_after),
             )
             async with answer(feed, runtime.controls):
                 reason = await live(runtime, first_round, stop, drain_s=spec.drain_s or spec.topology.rounds.deadline_s)

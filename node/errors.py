@@ -13,7 +13,7 @@ from typing import Final
 
 BEGIN_ANEW: Final = (
     "No older copy will do: the node would play rounds twice. Move the checkpoint away to begin anew; "
-    "in the middle of a run with sharing, take part as a new node instead (`grapevine node init`)."
+    "where something is shared or noised, take part as a new node instead (`grapevine node init`)."
 )
 """What to do about a checkpoint that cannot be used."""
 

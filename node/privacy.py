@@ -54,6 +54,10 @@ class Privacy(Protocol):
     def momentum(self) -> float:
         """Of the public vector over what is opened; 0 where nodes have a momentum of their own."""
 
+    @property
+    def spent(self) -> float | None:
+        """ε of all that may have left the node; None where none is claimed."""
+
     def sharing(self, layout: bytes, size: int) -> Sharing | None:
         """How the secret phases of d = `size` parameters are run; None where there are none. Raises RunError."""
 
@@ -68,6 +72,7 @@ class Unclaimed:
     topology: Topology
     strategy: Strategy = Plain
     momentum: float = 0.0
+    spent: float | None = None
 
     def sharing(self, layout: bytes, size: int) -> Sharing | None:  # noqa: ARG002 - the clip decides how to write
         """As `Privacy.sharing`."""
@@ -96,6 +101,11 @@ class Claimed:
         """That of the task, where a round is one step of all."""
         shared = isinstance(self.plan, RecordPlan) and self.topology.noise_shares is not None
         return self.topology.task.momentum if shared else 0.0
+
+    @property
+    def spent(self) -> float:
+        """As `Privacy.spent`."""
+        return self.ledger.spent()
 
     def sharing(self, layout: bytes, size: int) -> Sharing | None:
         """As `Privacy.sharing`."""

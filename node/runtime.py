@@ -96,11 +96,13 @@ class Runtime:
         public: PublicCopy | None = None,
         levers: Levers = _NO_LEVERS,
         paused: str | None = None,
+        enter: Callable[[int], None] | None = None,
     ) -> None:
         """With `private` the first phase of a round is a private one. `cells` is the transport, where it draws them.
         `lookout` watches the peers; without one all are averaged. `recovery` goes back behind what liars sent. `public`
         is what peers have of the model, where small changes are not sent. `levers` are what an operator's orders move;
-        `paused` is why an operator paused the node before it was started again.
+        `paused` is why an operator paused the node before it was started again. `enter` is called once, with the
+        first round that is played, before anything is trained on, charged or signed in it; it may raise a `UserError`.
         """
         self._roster = roster
         self._terms = terms
@@ -114,6 +116,7 @@ class Runtime:
         note = None if lookout is None else self._note_fault
         self._book = RoundRecord(roster.names, record, wall_clock, transport, note)
         self._checkpoint = checkpoint
+        self._enter = enter
         self._privately = private
         self._private: PrivatePlayer | None = None
         self._open = OpenDriver(transport, lambda number, fault: self._book.fault(number, fault.culprit, fault.reason))
@@ -147,6 +150,9 @@ class Runtime:
             await self._gather()
             number = first_round
             while number < self._terms.rounds and await self._standby.begin(number):
+                if self._enter is not None:
+                    await self._meanwhile(partial(self._enter, number))
+                    self._enter = None
                 number = await self._play(number) + 1
             if number >= self._terms.rounds:
                 self._recall(self._terms.rounds - 1)

@@ -1,6 +1,6 @@
 """The state folder of a node: its key, its lock and its last checkpoint.
 
-DIR/key          Ed25519 seed, mode 0600, made once
+DIR/key          Ed25519 seed, mode 0600, made once; and the runs that it has begun (`crypto/key_file.py`)
 DIR/channel-key  what boxes of private rounds are sealed to, mode 0600, made once
 DIR/lock         held while a node runs; contains its process id
 DIR/checkpoint   what a restart resumes from, replaced atomically after every round
@@ -24,15 +24,17 @@ from pathlib import Path
 
 import msgpack
 
-from crypto.identity import Identity, IdentityError, decode_key_file, encode_key_file
+from crypto.identity import Identity, IdentityError
+from crypto.key_file import MAX_BYTES as MAX_KEY_BYTES
+from crypto.key_file import KeyFile, Run
 from crypto.sealing import SECRET_BYTES, ChannelKey
-from node.errors import StateError
+from node.errors import BEGIN_ANEW, StateError
 from node.files import create_once, read_bounded, sweep, write_atomically
 
 Value = bytes | int | float | str | None
 MAGIC = b"grapevine-checkpoint-1\n"
 CHANNEL_KEY_MAGIC = b"grapevine-channel-key-1\n"
-MAX_KEY_BYTES = 4096
+MAX_CHANNEL_KEY_BYTES = 4096
 MAX_CHECKPOINT_BYTES = 1 << 31
 _NEW_CHANNEL_KEY = (
     "If it is lost or copied, move it away: the node makes another when it starts, and its peers take that."
@@ -70,15 +72,19 @@ class StateFolder:
         """Make the key. Raises StateError when there is one: a key is never overwritten."""
         self._make_folder()
         identity = Identity.generate(os.urandom)
-        if not create_once(self.key_path, encode_key_file(identity), mode=0o600):
+        if not create_once(self.key_path, KeyFile(identity).encode(), mode=0o600):
             raise StateError(f"{self.key_path} exists already", "Use it, or name another folder with --state.")
         return identity
 
     def load_identity(self) -> Identity:
         """Read the key; refused when anybody but its owner can read it."""
+        return self.load_key().identity
+
+    def load_key(self) -> KeyFile:
+        """As `load_identity`, with the runs that it has begun."""
         try:
             _refuse_readers(self.key_path, "If somebody may have copied it, make a new node.")
-            return decode_key_file(read_bounded(self.key_path, MAX_KEY_BYTES))
+            return KeyFile.decode(read_bounded(self.key_path, MAX_KEY_BYTES))
         except FileNotFoundError:
             raise StateError(
                 f"{self.path} holds no key", f"Run: grapevine node init --name NAME --state {self.path}"
@@ -89,6 +95,21 @@ class StateFolder:
             ) from error
         except PermissionError as error:
             raise StateError(f"{self.key_path} cannot be read: {error}", "Run as the user who made it.") from error
+
+    def begin(self, run: Run) -> None:
+        """Have the key say, durably, that it has begun `run`; before anything of the run is charged or signed.
+
+        The checkpoint is there already: a crash between the two must leave a node that can go on. Raises StateError.
+        """
+        try:
+            # Behind a link lies the file that would be copied elsewhere.
+            path = self.key_path.resolve()
+            write_atomically(path, self.load_key().beginning(run).encode(), mode=0o600)
+        except (IdentityError, OSError) as error:
+            raise StateError(
+                f"{self.key_path} cannot take note of the run that it is to begin: {error}",
+                "Make it and its folder writable for this user, or make a new node.",
+            ) from error
 
     # --- the channel key ------------------------------------------------------------------------------------------
 
@@ -102,7 +123,7 @@ class StateFolder:
                 self._make_folder()
                 create_once(path, encode_channel_key(randbytes(SECRET_BYTES), now), mode=0o600)
             _refuse_readers(path, _NEW_CHANNEL_KEY)
-            return decode_channel_key(read_bounded(path, MAX_KEY_BYTES))
+            return decode_channel_key(read_bounded(path, MAX_CHANNEL_KEY_BYTES))
         except ValueError as error:
             raise StateError(f"{path} is damaged: {error}", _NEW_CHANNEL_KEY) from error
         except PermissionError as error:
@@ -146,7 +167,7 @@ class StateFolder:
         except (ValueError, TypeError) as error:
             raise StateError(
                 f"{self.checkpoint_path} is damaged: {error}",
-                "Move it away to start this node from the beginning; its key and journal stay.",
+                BEGIN_ANEW,
             ) from error
 
     def _make_folder(self) -> None:

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import random
 from contextlib import suppress
-from hashlib import sha256
 
 import base58
 import pytest
@@ -16,8 +15,6 @@ from crypto.identity import (
     IdentityError,
     PeerId,
     Verifier,
-    decode_key_file,
-    encode_key_file,
     parse_peer_id,
     public_key_of,
     verify,
@@ -123,15 +120,11 @@ def test_a_seed_of_another_length_is_refused(size):
         Identity.from_seed(bytes(size))
 
 
-def test_repr_and_errors_hide_the_secret():
+def test_repr_hides_the_secret():
     identity = Identity.from_seed(bytes(range(32)))
     assert identity.peer_id in repr(identity)
     for spelling in (identity.seed.hex(), repr(identity.seed)):
         assert spelling not in repr(identity)
-    damaged = encode_key_file(identity).replace(b"seed 00", b"seed zz")
-    with pytest.raises(IdentityError) as caught:
-        decode_key_file(damaged)
-    assert identity.seed.hex()[2:] not in str(caught.value)
 
 
 # -- parsing a PeerId ---------------------------------------------------------------------------------------------
@@ -186,54 +179,3 @@ def test_a_peer_id_has_one_spelling(tail):
 def test_public_key_of_a_hostile_long_text_does_not_decode_it():
     with pytest.raises(IdentityError, match="1000000 characters"):
         public_key_of(PeerId("2" * 1_000_000))
-
-
-# -- key files ----------------------------------------------------------------------------------------------------
-
-
-@given(seeds)
-def test_a_key_file_gives_the_identity_back(seed):
-    identity = Identity.from_seed(seed)
-    restored = decode_key_file(encode_key_file(identity))
-    assert (restored.seed, restored.peer_id) == (seed, identity.peer_id)
-
-
-def test_a_key_file_is_text_that_names_its_peer():
-    lines = encode_key_file(Identity.from_seed(bytes(32))).decode("ascii").splitlines()
-    assert lines[0] == "grapevine-key 1 ed25519"
-    assert lines[1] == f"peer-id {GOOD}"
-
-
-@given(seeds, st.data())
-def test_a_key_file_with_one_byte_changed_or_cut_is_refused(seed, data):
-    content = encode_key_file(Identity.from_seed(seed))
-    at = data.draw(st.integers(0, len(content) - 1))
-    byte = data.draw(st.integers(0, 255).filter(lambda b: b != content[at]))
-    for damaged in (content[:at], content[:at] + bytes([byte]) + content[at + 1 :], content + bytes([byte])):
-        with pytest.raises(IdentityError):
-            decode_key_file(damaged)
-
-
-@given(st.binary(max_size=2000))
-def test_any_bytes_are_a_key_file_or_an_identity_error(content):
-    with pytest.raises(IdentityError):
-        decode_key_file(content)
-
-
-def _sealed(body: str) -> bytes:
-    return f"{body}checksum {sha256(body.encode()).hexdigest()}\n".encode()
-
-
-@pytest.mark.parametrize(
-    ("body", "why"),
-    [
-        ("grapevine-key 1 ed25519\n", "lacks"),
-        (f"grapevine-key 1 ed25519\npeer-id {GOOD}\nseed 00\n", "lacks"),
-        (f"grapevine-key 1 ed25519\npeer-id {GOOD}\nseed {'zz' * 32}\n", "lacks"),
-        (f"grapevine-key 1 ed25519\npeer-id {GOOD}\nseed {'11' * 32}\n", "belongs to"),
-        (f"grapevine-key 2 ed25519\npeer-id {GOOD}\nseed {'00' * 32}\n", "first line"),
-    ],
-)
-def test_a_key_file_with_a_valid_checksum_is_still_checked(body, why):
-    with pytest.raises(IdentityError, match=why):
-        decode_key_file(_sealed(body))

@@ -6,6 +6,7 @@ import random
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 import trio
@@ -133,6 +134,7 @@ class Swarm:
         bench,
         recovering,
         sparing,
+        enter,
     ) -> None:
         self.network = network
         self.nursery = nursery
@@ -148,7 +150,7 @@ class Swarm:
         made = plan(kind, n, edges, seed, size, epoch, shared=guard is not None)
         self.terms = Terms(rounds, quorum, deadline_s, rule, made, bench)
         self.kind, self.watching, self.recovering = kind, watching, recovering
-        self.sparing = sparing
+        self.sparing, self.enter = sparing, enter
         self.graph = Adjacency(n, complete(n) if kind == "grid" else edges)
         self.guard = guard
         self.epochs_s = epochs_s
@@ -191,6 +193,7 @@ class Swarm:
                     recovery=None if self.recovering is None else self.recovering(self, index),
                     levers=Levers(getattr(lookout, "order", None), getattr(member.learner, "restore", None)),
                     paused=member.paused,
+                    enter=partial(self.enter, index),
                 )
                 await member.runtime.run(member.checkpoint)
                 member.ended = True
@@ -268,6 +271,7 @@ class open_swarm:  # noqa: N801 - reads as the context manager that it is
             "sparing": 0.0,  # what change of a model, as a share of its norm, is worth sending
             "rule": lookup("mean"),
             "bench": 0,
+            "enter": lambda index, number: None,  # before a member plays its first round
             **options,
         }
         self.stack = AsyncExitStack()

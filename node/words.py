@@ -9,7 +9,9 @@ def plain(text: str, limit: int = 200) -> str:
     Names and reasons come from files: control characters could drive a terminal, and direction marks (U+202E and the
     like) could make a name read as another. Escaping for HTML is left to whoever writes HTML.
     """
-    shown = "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text)
+    shown = text
+    if not text.isprintable():  # seldom, and a character at a time is slow
+        shown = "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text)
     return shown if len(shown) <= limit else shown[: limit - 1] + "…"
 
 

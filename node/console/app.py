@@ -13,10 +13,10 @@ import time
 from collections.abc import Iterable
 from typing import Any, ClassVar, Final
 
+from textual import events
 from textual.app import App, ComposeResult, SystemCommand
 from textual.binding import Binding, BindingType
 from textual.screen import Screen
-from textual.widgets import ContentSwitcher
 from textual.worker import Worker, WorkerState
 
 from node.console.desk import Desk, Link
@@ -60,7 +60,6 @@ class Console(App[None]):
     VERTICAL_BREAKPOINTS = [(0, "-short"), (40, "-tall")]  # noqa: RUF012 - as above
     CSS = """
     Screen { background: $background; }
-    ContentSwitcher { height: 1fr; }
     """
     BINDINGS: ClassVar[list[BindingType]] = [
         *(Binding(f"{number + 1}", f"pane({number})", name, show=False) for number, (name, _) in enumerate(PANES)),
@@ -84,7 +83,6 @@ class Console(App[None]):
         self._shown: tuple[int, int] = (-1, -1)
         self._ink = Ink()
         self._panes = [pane(id=f"pane-{number}") for number, (_, pane) in enumerate(PANES)]
-        self._switcher = ContentSwitcher(initial="pane-0")
         self._pane = 0
         self._rest_until = 0.0
 
@@ -94,8 +92,9 @@ class Console(App[None]):
         """Bar, panes, footer."""
         self._bar = Bar([name for name, _ in PANES])
         yield self._bar
-        with self._switcher:
-            yield from self._panes
+        for number, pane in enumerate(self._panes):
+            pane.display = number == self._pane  # one of them: a container around them would be painted below it
+            yield pane
         self._keys = Keys()
         yield self._keys
 
@@ -121,7 +120,7 @@ class Console(App[None]):
         """Draw what is new: events, or the second that has passed."""
         now = self.desk.edition, int(self.desk.clock())
         began = time.monotonic()
-        if not force and (now == self._shown or began < self._rest_until):
+        if not force and (now == self._shown or began < self._rest_until or self.desk.attention_s > 0):
             return
         self._shown = now
         scene = self.desk.scene()
@@ -140,6 +139,12 @@ class Console(App[None]):
 
     # --- keys -------------------------------------------------------------------------------------------------------
 
+    async def on_event(self, event: events.Event) -> None:
+        """What is pressed comes before what is told."""
+        if isinstance(event, events.Key):
+            self.desk.attend()
+        await super().on_event(event)
+
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Keys that do nothing here are not in the footer."""
         del parameters
@@ -153,8 +158,10 @@ class Console(App[None]):
 
     def action_pane(self, number: int) -> None:
         """Screen `number`, from 0."""
-        self._pane = number
-        self._switcher.current = f"pane-{number}"
+        with self.batch_update():
+            self.pane.display = False
+            self._pane = number
+            self.pane.display = True
         self.pane.arrive()
         self.paint(force=True)
 

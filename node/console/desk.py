@@ -12,6 +12,8 @@ from node import journal
 from node.view import Alert, LogLine, ModelView, ModuleView, Overview, PeerView, View
 
 NODES_MAX: Final = 1024
+ATTENTIVE_S: Final = 0.06
+"""How long events wait for the answer to a key, and for how long after that no other key makes them wait again."""
 LinkState = Literal["connecting", "live", "stale", "replay", "paused", "ended"]
 
 
@@ -41,6 +43,18 @@ class Desk:
     edition: int = 0
     """Grows with all that a screen might show."""
     _chosen: bool = False
+    _attentive_until: float = 0.0
+
+    @property
+    def attention_s(self) -> float:
+        """How long a key is still being answered; 0 or less where none is. Events wait that long."""
+        return self._attentive_until - time.monotonic()
+
+    def attend(self) -> None:
+        """A key was pressed. Whoever leans on one does not stop the events."""
+        now = time.monotonic()
+        if now >= self._attentive_until + ATTENTIVE_S:
+            self._attentive_until = now + ATTENTIVE_S
 
     def add(self, name: str) -> None:
         """A node that is there; the first is the one that is shown."""

@@ -42,7 +42,11 @@ class View:
         self._model = Model()
         self._peers = Peers()
         self._modules = Modules()
+        self._epsilon: float | None = None
+        self._faults = self._proved_faults = 0
         self._log: deque[LogLine] = deque(maxlen=LOG_MAX)
+        self._unread: deque[tuple[journal.Event, int]] = deque(maxlen=LOG_MAX)
+        """Events that are in the log when somebody reads it: most are never read."""
         self._log_total = 0
         self._last_void = False
         self._last_id = 0
@@ -55,7 +59,7 @@ class View:
         if id <= self._last_id:
             return
         self._last_id, self._last_at = id, event.at
-        self._log.append(line_of(event, id))
+        self._unread.append((event, id))
         self._log_total += 1
         match event:
             case journal.Started():
@@ -94,6 +98,9 @@ class View:
             test_accuracy=None if last is None else last.test_accuracy,
             consensus_distance=None if last is None else last.consensus_distance,
             round_s=None if last is None else last.round_s,
+            epsilon=self._epsilon,
+            faults=self._faults,
+            proved_faults=self._proved_faults,
             epsilon_budget=self._modules.epsilon_budget,
             last_id=self._last_id,
             last_at=self._last_at,
@@ -141,12 +148,14 @@ class View:
     @property
     def log(self) -> tuple[LogLine, ...]:
         """The last `LOG_MAX` events as lines, oldest first."""
+        while self._unread:
+            self._log.append(line_of(*self._unread.popleft()))
         return tuple(self._log)
 
     @property
     def log_dropped(self) -> int:
         """How many older lines there were."""
-        return self._log_total - len(self._log)
+        return max(0, self._log_total - LOG_MAX)
 
     # --- the fold ---------------------------------------------------------------------------------------------------
 
@@ -165,15 +174,14 @@ class View:
                 self._move("stopped", event.reason)
                 self._peers.stop()
             case journal.Charged():
-                self._node = replace(self._node, epsilon=event.epsilon)
+                self._epsilon = event.epsilon
             case journal.PrivacySpent():
                 self._spend(event)
             case journal.Refused():
                 self._refuse(event)
             case journal.Faulted():
-                self._node = replace(
-                    self._node, faults=self._node.faults + 1, proved_faults=self._node.proved_faults + event.proved
-                )
+                self._faults += 1
+                self._proved_faults += event.proved
                 self._peers.blame(event, event_id)
             case _:
                 pass  # in the log, and nowhere else
@@ -203,12 +211,12 @@ class View:
     def _close(self, event: journal.RoundClosed, event_id: int) -> None:
         node = self._node
         self._last_void = event.outcome == "void"
+        self._epsilon = self._epsilon if event.epsilon is None else event.epsilon
         self._node = replace(
             node,
             round=event.round + 1,
             cell_present=tuple(plain(name, NAME_MAX) for name in event.present[:CELL_MAX]),
             cell_absent=tuple(plain(name, NAME_MAX) for name in event.absent[:CELL_MAX]),
-            epsilon=node.epsilon if event.epsilon is None else event.epsilon,
             bytes_sent=node.bytes_sent + event.bytes_sent,
             bytes_received=node.bytes_received + event.bytes_received,
             void_rounds=node.void_rounds + self._last_void,
@@ -220,8 +228,8 @@ class View:
         self._model.close(event, event_id)
 
     def _spend(self, event: journal.PrivacySpent) -> None:
-        epsilon = self._node.epsilon if event.epsilon is None else event.epsilon
-        self._node = replace(self._node, privacy_spent=True, epsilon=epsilon)
+        self._epsilon = self._epsilon if event.epsilon is None else event.epsilon
+        self._node = replace(self._node, privacy_spent=True)
         self._modules.spend(event)
 
     def _refuse(self, event: journal.Refused) -> None:

@@ -15,6 +15,7 @@ from node import journal
 from node.console.desk import NODES_MAX, Desk, LinkState
 from node.console.orders import Order
 from node.console.sources.http_source import HttpSource, is_loopback
+from node.console.sources.pace import Pace
 from node.console.sources.source import OrderRefused
 from node.errors import UserError
 from node.files import read_bounded
@@ -45,17 +46,21 @@ class FolderSource:
 
     async def run(self, desk: Desk) -> None:
         """Follow until cancelled."""
-        self._desk, listed = desk, 0.0
+        self._desk, listed, pace = desk, 0.0, Pace(desk)
         while True:
             if listed <= 0:
                 self._list(desk)
                 listed = LIST_S
             busy = False
             for name, follower in self._followers.items():
-                events = [(event, follower.id) for event in islice(follower.poll(), BATCH)]
-                desk.take(name, events)
-                busy = busy or len(events) == BATCH
-                await asyncio.sleep(0)
+                taken = 0
+                for event in islice(follower.poll(), BATCH):
+                    desk.take(name, ((event, follower.id),))
+                    taken += 1
+                    if pace.over:
+                        await pace.rest()
+                busy = busy or taken == BATCH
+                await pace.rest()
             desk.tell(*self._state(desk))
             if not busy:
                 await asyncio.sleep(POLL_S)

@@ -16,6 +16,7 @@ import httpx
 from node import journal
 from node.console.desk import Desk
 from node.console.orders import Order
+from node.console.sources.pace import Pace
 from node.console.sources.source import OrderRefused
 from node.console.sources.stream import Frame, Splitter
 from node.errors import UserError
@@ -27,7 +28,6 @@ SILENT_S: Final = 25.0
 ORDER_S: Final = 120.0
 """An order is answered when it is done: between two rounds."""
 WAITS_S: Final = (0.5, 1.0, 2.0, 4.0, 8.0)
-BATCH: Final = 400
 MOST_ANSWER_BYTES: Final = 1 << 22
 
 
@@ -103,19 +103,17 @@ class HttpSource:
             if answer.status_code != httpx.codes.OK:
                 raise _Denied(problem_of(answer.status_code, await _bounded(answer)))
             desk.tell("live")
-            splitter = Splitter()
+            splitter, pace = Splitter(), Pace(desk)
             async for piece in answer.aiter_bytes():
-                frames = splitter.feed(piece)
-                for start in range(0, len(frames), BATCH):
-                    self._take(desk, frames[start : start + BATCH])
-                    await asyncio.sleep(0)
+                for frame in splitter.feed(piece):
+                    self._take(desk, frame)
+                    if pace.over:
+                        await pace.rest()
                 yield
 
-    def _take(self, desk: Desk, frames: list[Frame]) -> None:
-        for frame in frames:
-            event = journal.parse(frame.data)
-            if event is None:
-                continue
+    def _take(self, desk: Desk, frame: Frame) -> None:
+        event = journal.parse(frame.data)
+        if event is not None:
             name = event.name if isinstance(event, journal.Started) else self.where
             desk.take(desk.current or plain(name), [(event, frame.id)])
 

@@ -10,6 +10,7 @@ from typing import Final
 
 from node import journal
 from node.console.desk import Desk
+from node.console.sources.pace import Pace
 from node.errors import UserError
 from node.words import plain
 
@@ -84,7 +85,7 @@ class JournalSource:
         follower = journal.Follower(self._path)
         coming = self._events(follower)
         held: tuple[journal.Event, int] | None = None
-        before = time.monotonic()
+        before, pace = time.monotonic(), Pace(desk)
         while not self._rewound:
             now = time.monotonic()
             passed, before = now - before, now
@@ -99,6 +100,8 @@ class JournalSource:
                     break
                 desk.take(self._name(desk, held[0]), [held])
                 held = None
+                if pace.over:
+                    await pace.rest()
             self._report(desk, ended=held is None)
             await asyncio.sleep(TICK_S)
 

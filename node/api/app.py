@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -9,8 +11,9 @@ from typing import Any, Final
 
 import structlog
 import trio
-from fastapi import FastAPI, Request, Response
+from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
+from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -21,6 +24,7 @@ from node.api.history import history
 from node.api.metrics import Metrics, metrics_route
 from node.api.problems import MEDIA_TYPE, Problem, Refusal
 from node.api.reads import log_reads, probes, reads
+from node.api.shelf import Shelf
 from node.api.sources import Sources
 from node.controls import ControlRefused
 from node.words import plain
@@ -70,18 +74,20 @@ def create_app(sources: Sources) -> Application:
         description=DESCRIPTION,
         docs_url=None,  # both load their scripts from elsewhere, into a page that is to be trusted with a token
         redoc_url=None,
-        openapi_url="/openapi.json",
+        openapi_url=None,  # FastAPI's own endpoint writes it out anew for each request
         separate_input_output_schemas=False,
     )
     streams, metrics = Streams(), Metrics(sources.view)
-    seen = reads(sources), log_reads(sources), history(sources), events(sources, streams)
-    for router in (*seen, commands(sources), probes(sources)):
+    lasting = reads(sources), probes(sources), _description(app)
+    for router in (*lasting, log_reads(sources), history(sources), events(sources, streams), commands(sources)):
         app.include_router(router)
     app.include_router(metrics_route(metrics))
     _say_why(app)
     _document_problems(app)
+    routes = [route.path for router in lasting for route in router.routes if isinstance(route, APIRoute)]
+    shelf = Shelf(app, routes, lambda: sources.view.last_id)
     gate = Gate(
-        _timed(app, metrics),
+        _timed(shelf, metrics),
         sources.tokens,
         sources.hosts,
         limits=sources.limits,
@@ -138,6 +144,21 @@ def _document_problems(app: FastAPI) -> None:
         return app.openapi_schema
 
     app.openapi = openapi  # type: ignore[method-assign]  # FastAPI's documented way to extend the description
+
+
+def _description(app: FastAPI) -> APIRouter:
+    """The endpoint that all the others are described at."""
+    router = APIRouter()
+
+    @functools.cache
+    def described() -> bytes:
+        return json.dumps(app.openapi(), ensure_ascii=False, separators=(",", ":")).encode()
+
+    @router.get("/openapi.json", include_in_schema=False)
+    async def openapi() -> Response:
+        return Response(described(), media_type="application/json")
+
+    return router
 
 
 def _timed(app: ASGIApp, metrics: Metrics) -> App:

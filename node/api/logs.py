@@ -34,7 +34,7 @@ class LogFile:
                     continue
                 if record["timestamp"] < since:
                     return found[::-1], True
-                if needle in json.dumps(record, ensure_ascii=False).casefold():
+                if not needle or needle in json.dumps(record, ensure_ascii=False).casefold():
                     if len(found) == limit:
                         return found[::-1], False
                     found.append(record)

@@ -1,12 +1,18 @@
-"""The node's figures for Prometheus: read from the view when asked for, in a registry of the application's own."""
+"""The node's figures for Prometheus: read from the view when asked for, in a registry of the application's own.
+
+Prometheus' own library writes out a label in as much time as the rest of the node needs for an answer. What follows
+from the view is therefore kept until the next event, and the API's own times, which each request changes, are written
+here.
+"""
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterator
 from typing import Final
 
 from fastapi import APIRouter, Depends, Response
-from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Histogram, ProcessCollector, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, ProcessCollector, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
@@ -19,28 +25,62 @@ STATUSES: Final = ("running", "degraded", "off", "unknown")
 SECONDS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0)
 
 
+_BOUNDS: Final = (*map(str, SECONDS), "+Inf")
+_HEAD: Final = """# HELP grapevine_api_request_seconds From the gate to the end of the answer, event streams left out.
+# TYPE grapevine_api_request_seconds histogram
+"""
+
+
 class Metrics:
-    """The registry of one application."""
+    """What one application tells."""
 
     def __init__(self, view: View) -> None:
-        self._registry = CollectorRegistry()
-        self._registry.register(_Seen(view))
-        ProcessCollector(registry=self._registry)
-        self._requests = Histogram(
-            "grapevine_api_request_seconds",
-            "From the gate to the end of the answer, event streams left out.",
-            ("method", "route", "status"),
-            buckets=SECONDS,
-            registry=self._registry,
-        )
+        self._view = view
+        self._seen, self._process = CollectorRegistry(), CollectorRegistry()
+        self._seen.register(_Seen(view))
+        ProcessCollector(registry=self._process)
+        self._requests: dict[tuple[str, str, int], _Times] = {}
+        self._text = -1, b""
+        """Of the view, and the event after which it was written."""
 
     def note(self, method: str, route: str, status: int, seconds: float) -> None:
         """A request was answered. `route` is the endpoint's pattern: what a caller writes makes no series."""
-        self._requests.labels(method, route, str(status)).observe(seconds)
+        key = method, route, status
+        times = self._requests.get(key)
+        if times is None:
+            times = self._requests[key] = _Times(*key)
+        times.note(seconds)
 
     def text(self) -> bytes:
         """In Prometheus' text format."""
-        return generate_latest(self._registry)
+        if self._text[0] != self._view.last_id:
+            self._text = self._view.last_id, generate_latest(self._seen)
+        requests = _HEAD + "".join(times.text() for times in self._requests.values())
+        return self._text[1] + generate_latest(self._process) + requests.encode()
+
+
+class _Times:
+    """How long answers of one kind took."""
+
+    def __init__(self, method: str, route: str, status: int) -> None:
+        # No character of these would have to be escaped: patterns are the application's own.
+        labels = f'method="{method}",route="{route}",status="{status}"'
+        name = "grapevine_api_request_seconds"
+        self._heads = [f'{name}_bucket{{le="{bound}",{labels}}} ' for bound in _BOUNDS]
+        self._count, self._total = f"{name}_count{{{labels}}} ", f"{name}_sum{{{labels}}} "
+        self._counts = [0] * len(_BOUNDS)
+        self._sum = 0.0
+
+    def note(self, seconds: float) -> None:
+        self._counts[bisect_left(SECONDS, seconds)] += 1
+        self._sum += seconds
+
+    def text(self) -> str:
+        lines, count = [], 0
+        for head, here in zip(self._heads, self._counts, strict=True):
+            count += here
+            lines.append(f"{head}{count}.0\n")
+        return "".join((*lines, f"{self._count}{count}.0\n", f"{self._total}{self._sum!r}\n"))
 
 
 class _Seen(Collector):

@@ -1,4 +1,4 @@
-"""What is seen of the node, from its view: nothing here waits, and nothing changes the node."""
+"""What is seen of the node: from its view, where nothing waits, and from its log. Nothing here changes the node."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Annotated, Literal
 
 import trio
-from fastapi import APIRouter, Depends, Path, Query
+from fastapi import APIRouter, Depends, Path, Query, Response
 
 from node.api.access import BEARER, Needs
 from node.api.problems import Refusal, documented
@@ -32,7 +32,7 @@ Since = Annotated[str, Query(pattern=r"^[0-9TZ:.+-]{0,40}$", description="ISO 86
 ROUNDS = 128
 MOST_ROUNDS = 1024
 LOG_RATE = Rate(per_s=0.5, burst=10)
-"""Readings of the log, with one token: each takes a tenth of a second from the loop that plays the rounds."""
+"""Readings of the log, with one token: each takes a tenth of a second of the processor that plays the rounds."""
 RECORDS = 200
 MOST_RECORDS = 1000
 
@@ -100,7 +100,7 @@ def log_reads(sources: Sources) -> APIRouter:
     )
     readings = Buckets(LOG_RATE)
 
-    @router.get("/logs")
+    @router.get("/logs", response_model=LogsAnswer)
     async def logs(
         token: Annotated[Token, Depends(Needs("logs"))],
         level: Annotated[
@@ -109,7 +109,7 @@ def log_reads(sources: Sources) -> APIRouter:
         search: Annotated[str, Query(max_length=200, description="Somewhere in the record.")] = "",
         since: Since = "",
         limit: Annotated[int, Query(ge=1, le=MOST_RECORDS, description="The newest.")] = RECORDS,
-    ) -> LogsAnswer:
+    ) -> Response:
         """The newest lines of the log that fit, oldest first."""
         if wait_s := readings.take(token.id, trio.current_time()):
             raise Refusal(
@@ -118,8 +118,13 @@ def log_reads(sources: Sources) -> APIRouter:
                 f"Ask again in {wait_s:.1f} s.",
                 {"Retry-After": str(int(wait_s) + 1)},
             )
-        records, complete = sources.log.read(level=level, search=search, since=since, limit=limit)
-        return LogsAnswer(records=tuple(LogRecord.model_validate(record) for record in records), complete=complete)
+
+        def work() -> bytes:
+            records, complete = sources.log.read(level=level, search=search, since=since, limit=limit)
+            found = tuple(LogRecord.model_validate(record) for record in records)
+            return LogsAnswer(records=found, complete=complete).model_dump_json().encode()
+
+        return Response(await sources.compute.run(work), media_type="application/json")
 
     return router
 

@@ -19,7 +19,7 @@ from overlay.topology import Topology
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """Of one node. All are used in the thread of its trio loop alone."""
+    """Of one node. All but `store` and `log` are used in the thread of its trio loop alone."""
 
     topology: Topology
     name: str
@@ -31,7 +31,7 @@ class Sources:
     controls: Controls
     store: Store
     compute: Compute
-    """Where the store is read: a query takes as long as it takes."""
+    """Where the store and the log are read, one reading at a time: each takes as long as it takes."""
     tokens: TokenFile
     log: LogFile
     wall_clock: Callable[[], float]

@@ -1,12 +1,20 @@
 """What is seen of a node over HTTP is what its view shows."""
 
+import dataclasses
 import json
+import threading
 
+import httpx
 import pytest
+from prometheus_client import CollectorRegistry, Histogram, generate_latest
+from prometheus_client.parser import text_string_to_metric_families
 
 from node import journal
+from node.api.app import create_app
+from node.api.metrics import SECONDS, Metrics
 from node.api.reads import LOG_RATE
-from tests.node.api.harness import problem_of
+from node.compute import ThreadCompute
+from tests.node.api.harness import closed, problem_of
 
 SEEN = (
     "/v1/overview",
@@ -107,6 +115,58 @@ async def test_metrics_are_of_this_node_alone(face):
     assert "process_resident_memory_bytes" in text
 
 
+async def test_metrics_are_what_prometheus_reads(face):
+    """As its own parser has them, and those of the API as its own library counts them."""
+    theirs = CollectorRegistry()
+    times = Histogram("x", "y", ("method", "route", "status"), buckets=SECONDS, registry=theirs)
+    mine = Metrics(face.view)
+    for number in range(200):
+        labels, seconds = ("GET", f"/v1/{'{name}' if number % 3 else 'x'}", 200 + number % 2), number / 150
+        mine.note(*labels, seconds)
+        times.labels(*map(str, labels)).observe(seconds)
+    mine.note("GET", "on the bound", 200, 0.005)
+    times.labels("GET", "on the bound", "200").observe(0.005)
+
+    def samples(text, family):
+        return {
+            (sample.name.removeprefix(family), *sorted(sample.labels.items())): sample.value
+            for found in text_string_to_metric_families(text)
+            for sample in found.samples
+            if found.name == family and not sample.name.endswith("_created")
+        }
+
+    text = mine.text().decode()
+    wanted = samples(generate_latest(theirs).decode(), "x")
+    assert len(wanted) == 5 * (len(SECONDS) + 3)
+    assert samples(text, "grapevine_api_request_seconds") == wanted
+    assert len({found.name for found in text_string_to_metric_families(text)}) == text.count("# TYPE")
+
+
+async def test_metrics_follow_the_node(face):
+    mine = Metrics(face.view)
+    assert b"grapevine_round 4.0" in mine.text()
+    face.feed.write(closed(4))
+    assert b"grapevine_round 5.0" in mine.text()
+
+
+async def test_the_log_is_not_read_where_the_rounds_are_played(face):
+    read_in = []
+
+    class Reading:
+        def read(self, **_):
+            read_in.append(threading.get_ident())
+            return [], True
+
+    sources = dataclasses.replace(face.sources, log=Reading(), compute=ThreadCompute())
+    transport = httpx.ASGITransport(create_app(sources).app)
+    async with httpx.AsyncClient(
+        transport=transport, base_url="http://localhost", headers={"Authorization": f"Bearer {face.token('v')}"}
+    ) as client:
+        assert (await client.get("/v1/logs")).json() == {"records": [], "complete": True}
+    assert read_in != [threading.get_ident()]
+    assert len(read_in) == 1
+
+
 @pytest.mark.parametrize("path", [*SEEN, "/v1/events", "/metrics"])
 async def test_nothing_is_seen_without_a_token(face, path):
     async with face.client() as client:
@@ -141,7 +201,7 @@ async def test_the_log_is_filtered(face):
 
 
 async def test_one_token_does_not_read_the_log_all_the_time(face):
-    """A megabyte is read for an answer, in the loop that plays the rounds."""
+    """A megabyte is read for an answer, on the processor that plays the rounds."""
     async with face.client(face.token("eager")) as client, face.client(face.token("calm")) as other:
         statuses = [(await client.get("/v1/logs")).status_code for _ in range(20)]
         assert statuses == [200] * int(LOG_RATE.burst) + [429] * (20 - int(LOG_RATE.burst))

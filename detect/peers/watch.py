@@ -44,12 +44,12 @@ _LAYER: Final = 5.0
 _RUIN: Final = (5.0, 20.0)
 """Nats that a vector costs on the holdout: medium, high. A guess among ten classes costs 2.3."""
 _RARE: Final = 0.25
-"""Share of an update's energy in coordinates that others leave alone (`rare_shares`), where it is 18 deviations out.
-MNIST's backdoors at Dirichlet 1.0 and 0.3 are so in each of the first rounds. Of honest nodes (Dirichlet 0.1 to 1.0, one
-class a node, 8 and 24 nodes, softmax and an MLP) some are once; in three rounds, which it takes, none was beyond 6.4.
+"""Share of an update's energy in coordinates that others leave alone (`rare_shares`), where it is 15 deviations out.
+MNIST's backdoors at Dirichlet 1.0 and 0.3 are so in most of the first rounds. Of honest nodes (Dirichlet 0.1 to 1.0, one
+class a node, 8 and 24 nodes, softmax and an MLP) some are once; in three rounds, which it takes, none was beyond 12.
 At 0.1, and where honest rows light the trigger's pixels too (digits), backdoors are no further out, and not found.
 """
-_EARLY: Final = 0.5
+_EARLY: Final = 0.4
 """Of the longest that a round's median update ever was: below, an honest node whose rows are like nobody's still learns
 what the others have learned, and half of its energy may be rare (softmax on digits, Dirichlet 0.1). Then this is a fact
 about those alone that were in quarantine before. So it finds who begins early, and not who waits until all is learned.
@@ -318,7 +318,7 @@ def _severity(name: str, z: float, value: float, usual: float, limit: float) -> 
             return Severity.MEDIUM
         case "loss_change" if z > 2 * limit and not value < _RUIN[0]:
             return Severity.HIGH if z > 4 * limit and not value < _RUIN[1] else Severity.MEDIUM
-        case "rare" if z > 6 * limit and value > _RARE:
+        case "rare" if z > 5 * limit and value > _RARE:
             return Severity.HIGH
     return None  # lateness: a slow device is no liar; a low value elsewhere harms nobody
 

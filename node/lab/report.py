@@ -97,7 +97,8 @@ def _node(node: NodeRecord, fold: Fold, record: RunRecord, reached: int) -> Node
         bytes_received=fold.bytes_received,
         rounds_completed=len(fold.rounds),
         quarantined=tuple(
-            Quarantine(peer=change.peer, round=change.round, reason=change.reason) for change in fold.quarantines
+            Quarantine(peer=change.peer, round=change.round, reason=change.reason, evicted=change.after == "evicted")
+            for change in fold.quarantines
         ),
         by_round=Rounds(
             outcome=column(lambda row: row.outcome),

@@ -22,6 +22,8 @@ class Quarantine(_Frozen):
     peer: str
     round: int
     reason: str
+    evicted: bool = False
+    """For good, and disconnected."""
 
 
 class Fault(_Frozen):

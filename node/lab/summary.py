@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from node import words
+from node.lab.findings import adversaries, is_watched, wronged
 from node.lab.results import NodeReport, Report
 from node.lab.targets import judge
 
@@ -17,19 +18,20 @@ BAR_CELLS = 34
 SPARK_CELLS = 16
 NODES_MAX = 12
 NOTES_MAX = 6
+PEERS_MAX = 6
 SPARKS = "▁▂▃▄▅▆▇█"
 EIGHTHS = " ▏▎▍▌▋▊▉"
 
 
 def summary_table(report: Report) -> Group:
     """Accuracy against baselines and targets, a line a node, cost, and what a reader must know."""
-    parts: list[RenderableType] = [_head(report), Text()]
+    parts: list[RenderableType] = [_head(report)]
     if report.summary.honest_accuracy_mean is not None:
         parts += [_bars(report), Text()]
     parts += [_nodes(report), Text(), _cost(report)]
-    verdicts = list(_verdicts(report))
-    if verdicts:
-        parts += [Text(), *verdicts]
+    said = [*_verdicts(report), *_found(report), *_notes(report)]
+    if said:
+        parts += [Text(), *said]
     return Group(*(Padding(part, (0, 0, 0, 1)) for part in parts))
 
 
@@ -133,10 +135,34 @@ def _cost(report: Report) -> Text:
     return Text("\n").join(lines)
 
 
+def _found(report: Report) -> Iterator[Text]:
+    """Who was quarantined or evicted, and who should have been."""
+    liars, honest = list(adversaries(report)), list(wronged(report))
+    if liars and not is_watched(report):
+        yield Text("! detection is off: no adversary could be found", "yellow")
+    else:
+        for found in liars[:PEERS_MAX]:
+            mark, style = ("!", "yellow") if found.missed_by else ("✓", "green")
+            mark, style = (mark, style) if found.first else ("✗", "bold red")
+            yield Text(f"{mark} {found.text}", style)
+        if len(liars) > PEERS_MAX:
+            missed = sum(not found.first for found in liars[PEERS_MAX:])
+            yield Text(f"  and {len(liars) - PEERS_MAX} adversaries more, {missed} of them not found", "yellow")
+    for found in honest[:PEERS_MAX]:
+        yield Text(f"✗ {found.text}", "bold red")
+    if len(honest) > PEERS_MAX:
+        yield Text(f"✗ and {len(honest) - PEERS_MAX} honest nodes more", "bold red")
+    if any(found.first for found in liars) and not honest:
+        yield Text("✓ no honest node was quarantined", "green")
+
+
 def _verdicts(report: Report) -> Iterator[Text]:
     for judgement in judge(report):
         mark, style = ("✓", "green") if judgement.met else ("✗", "bold red")
         yield Text(f"{mark} {words.plain(judgement.text)}", style)
+
+
+def _notes(report: Report) -> Iterator[Text]:
     for note in report.notes[:NOTES_MAX]:
         yield Text(f"! {words.plain(str(note))}", "yellow")
     if len(report.notes) > NOTES_MAX:

@@ -161,6 +161,7 @@ class Console(App[None]):
         with self.batch_update():
             self.pane.display = False
             self._pane = number
+            self.desk.reads_log = isinstance(self.pane, LogsPane)
             self.pane.display = True
         self.pane.arrive()
         self.paint(force=True)

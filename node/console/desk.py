@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import Final, Literal
 
 from node import journal
+from node.console.logs.records import Records
 from node.view import Alert, LogLine, ModelView, ModuleView, Overview, PeerView, View
 
 NODES_MAX: Final = 1024
@@ -40,6 +41,12 @@ class Desk:
     current: str = ""
     edges: tuple[tuple[str, str], ...] = ()
     """Of the whole graph, by name, where somebody told it."""
+    records: dict[str, Records] = field(default_factory=dict)
+    """Node → its log."""
+    log_problem: str = ""
+    """Why there are no records of the log; empty where nothing is known to be wrong."""
+    reads_log: bool = False
+    """Somebody looks at the log: sources bring it only then."""
     edition: int = 0
     """Grows with all that a screen might show."""
     _chosen: bool = False
@@ -79,9 +86,21 @@ class Desk:
             view.see(event, event_id)
             self.edition += 1
 
+    def note(self, name: str, records: Iterable[object]) -> None:
+        """Take records of the log of node `name`."""
+        log = self.records.setdefault(name, Records())
+        for record in records:
+            self.edition += log.add(record)
+
+    def tell_log(self, problem: str) -> None:
+        """What is wrong with the log, or that nothing is."""
+        self.edition += problem != self.log_problem
+        self.log_problem = problem
+
     def forget(self, name: str) -> None:
         """Begin node `name` anew: what comes next is its first event."""
         self.views[name] = View()
+        self.records.pop(name, None)
         self.edition += 1
 
     def tell(self, state: LinkState, detail: str = "") -> None:
@@ -141,6 +160,16 @@ class Scene:
         return self.view.alerts
 
     @cached_property
+    def records(self) -> Records:
+        """Of the node's log."""
+        return self.desk.records.get(self.desk.current) or Records()
+
+    @cached_property
+    def lines(self) -> tuple[LogLine, ...]:
+        """Events and records by time, oldest first."""
+        return self.records.among(self.log)
+
+    @cached_property
     def log(self) -> tuple[LogLine, ...]:
-        """Oldest first."""
+        """Events, oldest first."""
         return self.view.log

@@ -16,6 +16,7 @@ from node.console.drawing.boxes import Box
 from node.console.drawing.ink import Ink
 from node.console.drawing.marks import LEVEL_MARKS, level_style
 from node.console.drawing.words import clock
+from node.console.logs.records import KIND
 from node.console.pane import ListPane
 from node.console.panel import Part
 from node.console.rows import Rows
@@ -25,21 +26,41 @@ SEARCH_ROWS: Final = 3
 LEVELS: Final = ("debug", "info", "warning", "error")
 
 
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """How far somebody has seen a log: the newest event and the newest record."""
+
+    event: int = 0
+    record: int = 0
+
+    @classmethod
+    def after(cls, lines: Sequence[LogLine]) -> Mark:
+        """Behind all of these."""
+        return cls(
+            max((line.id for line in lines if line.kind != KIND), default=0),
+            max((line.id for line in lines if line.kind == KIND), default=0),
+        )
+
+    def is_before(self, line: LogLine) -> bool:
+        """Whether `line` came later."""
+        return line.id > (self.record if line.kind == KIND else self.event)
+
+
 @dataclass(slots=True)
 class Filter:
     """Which lines are shown."""
 
     level: str = "info"
     search: str = ""
-    since: int = 0
-    """Lines up to this id were put away."""
+    since: Mark = Mark()
+    """Lines up to here were put away."""
     held: tuple[LogLine, ...] | None = None
     """While paused: what there was then. Later lines wait, however many they push out of the view."""
 
     def shows(self, line: LogLine) -> bool:
         """Whether `line` is among them."""
         return (
-            self.since < line.id
+            self.since.is_before(line)
             and LEVELS.index(line.level) >= LEVELS.index(self.level)
             and (not self.search or self.search.casefold() in f"{line.kind} {line.text}".casefold())
         )
@@ -90,16 +111,18 @@ class LogsPane(ListPane):
     def prepare(self, scene: Scene) -> None:
         """The lines that the filter lets through."""
         rows, wanted = self.rows, self._filter
-        log = scene.log if wanted.held is None else wanted.held
+        log = scene.lines if wanted.held is None else wanted.held
         self._lines = [line for line in log if wanted.shows(line)]
-        newest = log[-1].id if log else 0
-        waiting = sum(line.id > newest for line in scene.log)
+        newest = Mark.after(log)
+        waiting = sum(newest.is_before(line) for line in scene.lines) if wanted.held is not None else 0
         rows.title = f"Log · {wanted.level} and above" + (f" · “{wanted.search}”" if wanted.search else "")
         state = f"PAUSED, {waiting} waiting" if wanted.held is not None else "FOLLOWING" if rows.follow else "SCROLLED"
-        older = f", {scene.view.log_dropped:,} older not kept" if scene.view.log_dropped else ""
+        dropped = scene.view.log_dropped + scene.records.dropped
+        older = f", {dropped:,} older not kept" if dropped else ""
+        older += f" · no log: {scene.desk.log_problem}" if scene.desk.log_problem else ""
         rows.subtitle = f"{len(self._lines):,} of {len(log):,}{older} · {state}"
         empty = "No line fits the filter: L changes the level, / the search, R shows all." if log else None
-        rows.fill([line.id for line in self._lines], self._line, empty=empty)
+        rows.fill([(line.kind == KIND, line.id) for line in self._lines], self._line, empty=empty)
 
     def _line(self, number: int, _width: int, ink: Ink) -> Text:
         line = self._lines[number]
@@ -150,13 +173,13 @@ class LogsPane(ListPane):
     def action_pause(self) -> None:
         """Let new lines wait, or in."""
         held = self._filter.held is None and self._scene is not None
-        self._filter.held = self._scene.log if held and self._scene is not None else None
+        self._filter.held = self._scene.lines if held and self._scene is not None else None
         self.again()
 
     def action_clear(self) -> None:
         """Put away what is shown; what comes is shown."""
         if self._scene is not None:
-            self._filter.since = self._scene.view.last_id
+            self._filter.since = Mark.after(self._scene.lines)
             self.again()
 
     def action_reset(self) -> None:

@@ -15,11 +15,13 @@ from node import journal
 from node.console.desk import NODES_MAX, Desk, LinkState
 from node.console.orders import Order
 from node.console.sources.http_source import HttpSource, is_loopback
+from node.console.sources.log_file import LogFollower
 from node.console.sources.pace import Pace
 from node.console.sources.source import OrderRefused
 from node.errors import UserError
 from node.files import read_bounded
 from node.lab.folder import RunFolder
+from node.logs import FILE
 
 POLL_S: Final = 0.1
 LIST_S: Final = 1.0
@@ -37,6 +39,7 @@ class FolderSource:
             raise UserError(f"{folder} is no folder", "Give the folder of a run: what `grapevine lab up --out` made.")
         self._folder = folder
         self._followers: dict[str, journal.Follower] = {}
+        self._logs: dict[str, LogFollower] = {}
         self._desk: Desk | None = None
 
     @property
@@ -61,10 +64,24 @@ class FolderSource:
                         await pace.rest()
                 busy = busy or taken == BATCH
                 await pace.rest()
+            if desk.reads_log and desk.current:
+                busy = await self._note(desk, desk.current, pace) or busy
             desk.tell(*self._state(desk))
             if not busy:
                 await asyncio.sleep(POLL_S)
                 listed -= POLL_S
+
+    async def _note(self, desk: Desk, name: str, pace: Pace) -> bool:
+        """Bring what is new in the log of node `name`; whether there is more."""
+        if name not in self._logs:
+            self._logs[name] = LogFollower(RunFolder(self._folder).state(name) / FILE)
+        taken = 0
+        for record in islice(self._logs[name].poll(), BATCH):
+            desk.note(name, (record,))
+            taken += 1
+            if pace.over:
+                await pace.rest()
+        return taken == BATCH
 
     def deaf(self) -> str | None:
         """As `Operator.deaf`."""

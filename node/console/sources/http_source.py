@@ -16,6 +16,8 @@ import httpx
 from node import journal
 from node.console.desk import Desk
 from node.console.orders import Order
+from node.console.sources.answers import bounded, problem_of
+from node.console.sources.node_log import NodeLog
 from node.console.sources.pace import Pace
 from node.console.sources.source import OrderRefused
 from node.console.sources.stream import Frame, Splitter
@@ -28,7 +30,6 @@ SILENT_S: Final = 25.0
 ORDER_S: Final = 120.0
 """An order is answered when it is done: between two rounds."""
 WAITS_S: Final = (0.5, 1.0, 2.0, 4.0, 8.0)
-MOST_ANSWER_BYTES: Final = 1 << 22
 
 
 class HttpSource:
@@ -58,13 +59,17 @@ class HttpSource:
 
     async def run(self, desk: Desk) -> None:
         """Follow until cancelled; over broken connections and restarts of the node."""
-        failures = 0
+        failures, log = 0, NodeLog()
         while True:
             try:
                 async with self._client() as client:
                     await self._edges(client, desk)
-                    async for _ in self._follow(client, desk):
-                        failures = 0
+                    reading = asyncio.create_task(log.follow(client, desk))
+                    try:
+                        async for _ in self._follow(client, desk):
+                            failures = 0
+                    finally:
+                        reading.cancel()
                 desk.tell("stale", "the node closed the stream")
             except httpx.HTTPError as error:
                 desk.tell("stale", _reason(error))
@@ -78,7 +83,7 @@ class HttpSource:
         path, body = request_of(order)
         try:
             async with self._client() as client, client.stream("POST", path, json=body, timeout=ORDER_S) as answer:
-                content = await _bounded(answer)
+                content = await bounded(answer)
         except httpx.HTTPError as error:
             raise OrderRefused(f"the node cannot be reached: {_reason(error)}") from error
         if answer.status_code != httpx.codes.OK:
@@ -101,7 +106,7 @@ class HttpSource:
                 desk.forget(desk.current)  # another journal than the one we read: from its beginning
                 return
             if answer.status_code != httpx.codes.OK:
-                raise _Denied(problem_of(answer.status_code, await _bounded(answer)))
+                raise _Denied(problem_of(answer.status_code, await bounded(answer)))
             desk.tell("live")
             splitter, pace = Splitter(), Pace(desk)
             async for piece in answer.aiter_bytes():
@@ -120,7 +125,7 @@ class HttpSource:
     async def _edges(self, client: httpx.AsyncClient, desk: Desk) -> None:
         """The graph of the swarm, where the token may see it; the drawing shows the peer list otherwise."""
         async with client.stream("GET", "/v1/topology") as answer:
-            content = await _bounded(answer)
+            content = await bounded(answer)
         if answer.status_code != httpx.codes.OK:
             return
         try:
@@ -160,27 +165,6 @@ def request_of(order: Order) -> tuple[str, dict[str, str | float | int]]:
     if order.action == "quarantine":
         body["seconds"] = order.seconds
     return f"/v1/peers/{quote(order.target, safe='')}/{order.action}", body
-
-
-def problem_of(status: int, content: bytes) -> str:
-    """What a refusal says, in a line."""
-    try:
-        problem = json.loads(content[:MOST_ANSWER_BYTES])
-        detail, remedy = problem.get("detail"), problem.get("remedy")
-    except (ValueError, AttributeError, RecursionError):
-        detail = remedy = None
-    said = " ".join(str(part) for part in (detail, remedy) if part)
-    return plain(said or f"the node answers {status}", 400)
-
-
-async def _bounded(answer: httpx.Response) -> bytes:
-    """The first few megabytes of an answer: who serves it may be no node."""
-    content = b""
-    async for piece in answer.aiter_bytes():
-        content += piece
-        if len(content) > MOST_ANSWER_BYTES:
-            break
-    return content
 
 
 def is_loopback(host: str) -> bool:

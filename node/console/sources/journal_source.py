@@ -10,6 +10,8 @@ from typing import Final
 
 from node import journal
 from node.console.desk import Desk
+from node.console.logs.records import line_of
+from node.console.sources.log_file import LogFollower, beside
 from node.console.sources.pace import Pace
 from node.errors import UserError
 from node.words import plain
@@ -82,7 +84,7 @@ class JournalSource:
 
     async def _play(self, desk: Desk) -> None:
         """From the first event, until somebody rewinds."""
-        follower = journal.Follower(self._path)
+        follower, log = journal.Follower(self._path), _Log(LogFollower(beside(self._path)))
         coming = self._events(follower)
         held: tuple[journal.Event, int] | None = None
         before, pace = time.monotonic(), Pace(desk)
@@ -102,6 +104,8 @@ class JournalSource:
                 held = None
                 if pace.over:
                     await pace.rest()
+            if desk.reads_log and self._time is not None and desk.current:
+                desk.note(desk.current, log.until(self._time))
             self._report(desk, ended=held is None)
             await asyncio.sleep(TICK_S)
 
@@ -130,3 +134,25 @@ class JournalSource:
             desk.tell("ended", "end of the journal")
         else:
             desk.tell("paused" if self._paused else "replay", f"×{self._speed}")
+
+
+class _Log:
+    """The log beside a journal, replayed with it: a record comes when its time has."""
+
+    def __init__(self, follower: LogFollower) -> None:
+        self._follower = follower
+        self._coming = follower.poll()
+        self._held: object = None
+
+    def until(self, now: float) -> Iterator[object]:
+        """Records of that time and before, at most a batch."""
+        for _ in range(BATCH):
+            self._held = self._held or next(self._coming, None)
+            if self._held is None:
+                self._coming = self._follower.poll()  # the file may have grown
+                return
+            line = line_of(self._held, 0)
+            if line is not None and line.at > now:
+                return
+            yield self._held
+            self._held = None

@@ -8,8 +8,9 @@ import pytest
 from node import journal
 from node.console.desk import Desk, Link
 from node.console.orders import Order
+from node.console.sources.answers import problem_of
 from node.console.sources.folder_source import FolderSource
-from node.console.sources.http_source import HttpSource, checked_url, problem_of, request_of
+from node.console.sources.http_source import HttpSource, checked_url, request_of
 from node.console.sources.journal_source import JournalSource
 from node.console.sources.source import Operator, OrderRefused, Playback
 from node.errors import UserError

@@ -157,7 +157,8 @@ class PeerWatch:
         columns = features({PeerId(name): sight for name, sight in company.items()}, before, self._terms.layers, loss)
         columns["rare"] = rare_shares(np.stack([company[name].vector for name in sorted(company)]) - before)
         scores = {name: robust_z(np.asarray(values)) for name, values in columns.items()}
-        length = float(np.median(columns["norm"]))
+        usual = {name: float(np.median(values)) for name, values in columns.items()}
+        length = usual["norm"]
         self._longest = max(self._longest, length)
         if length < _OVER * self._longest:
             scores["cosine"] = np.zeros(len(company))
@@ -167,7 +168,7 @@ class PeerWatch:
         samples = [{name: values[place + 1] for name, values in columns.items()} for place in range(len(peers))]
         odd = [False] * len(peers) if self._forest is None else self._forest.odd([_whole(one) for one in samples])
         for place, peer in enumerate(peers):
-            fact = self._fact(number, peer, place + 1, columns, scores, odd=odd[place])
+            fact = self._fact(number, peer, place + 1, columns, scores, usual, odd=odd[place])
             if fact is not None:
                 self.accuse(fact, now)
             if self._forest is not None:
@@ -182,6 +183,7 @@ class PeerWatch:
         place: int,
         columns: Mapping[str, Sequence[float]],
         scores: Mapping[str, Values],
+        usual: Mapping[str, float],
         *,
         odd: bool,
     ) -> Evidence | None:
@@ -191,7 +193,7 @@ class PeerWatch:
         for name, values in columns.items():
             z, value = float(scores[name][place]), float(values[place])
             far = far or abs(z) > self._terms.z_limit
-            severity = _severity(name, z, value, float(np.median(values)), self._terms.z_limit)
+            severity = _severity(name, z, value, usual[name], self._terms.z_limit)
             if severity is not None and (worst is None or _ORDER[severity] > _ORDER[worst[0]]):
                 worst = severity, name, f"{_SAYS[name]} {value:.3g}, z = {z:.1f} among {len(values)}"
         if worst is None and odd and far:

@@ -69,7 +69,7 @@ class Meeting:
         """`apart`: members of a cell have different bases in the ordinary course."""
         self._me = me
         self._number = number
-        self._others = tuple(peer for peer in cell if peer != me)
+        self._others = frozenset(cell) - {me}
         self._base = base
         self._vouching = vouching
         self._agreeing = len(cell) if apart else vouching
@@ -159,8 +159,10 @@ class Meeting:
     def prepare(self, away: Collection[PeerId], now: float) -> list[Send]:
         """While the mean is not open yet: say again what may have been lost, and fetch what will be needed."""
         due = self._due(now)
-        missing = set(self._others) - self._said.keys() - set(away)
+        missing = self._others - self._said.keys() - set(away)
         effects = self.tell(missing) if due else []
+        if len(missing) >= self._agreeing:
+            return effects
         choice = self._vouched(len(missing))
         return effects if choice is None else [*effects, *self._fetch({choice[1]}, due=due)]
 

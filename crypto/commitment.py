@@ -15,7 +15,7 @@ DIGEST_BYTES = 32
 NONCE_BYTES = 32
 MAX_LEAVES = 1 << 16
 
-_length = struct.Struct(">Q").pack
+_head = struct.Struct(">cQ").pack
 
 
 class CommitmentError(ValueError):
@@ -31,13 +31,13 @@ def encode(domain: str, *parts: bytes | int | str) -> bytes:
     encoded: list[bytes] = []
     for part in (domain, *parts):  # hundreds of times a round
         if isinstance(part, bytes):
-            encoded += (b"b", _length(len(part)), part)
+            encoded += (_head(b"b", len(part)), part)
         elif isinstance(part, str):
             text = part.encode()
-            encoded += (b"s", _length(len(text)), text)
+            encoded += (_head(b"s", len(text)), text)
         else:
             number = part.to_bytes(part.bit_length() // 8 + 1, "big", signed=True)
-            encoded += (b"i", _length(len(number)), number)
+            encoded += (_head(b"i", len(number)), number)
     return b"".join(encoded)
 
 

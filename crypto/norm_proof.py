@@ -34,7 +34,7 @@ How long a vector x may be, for any C, B = 2^bound_bits, shift and p. Let S = |x
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from dataclasses import field as member
 from itertools import accumulate, pairwise
 from typing import Self
@@ -146,7 +146,8 @@ class _Words:
 
     def to_vector(self) -> Vector:
         """All fields in their order, as one vector."""
-        return np.concatenate([getattr(self, item.name) for item in fields(self)])
+        names: tuple[str, ...] = self.__slots__
+        return np.concatenate([getattr(self, name) for name in names])
 
 
 def _none() -> Vector:

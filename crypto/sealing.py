@@ -17,7 +17,7 @@ import enum
 import hashlib
 import hmac
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import cached_property
 from typing import TypeAlias
 
@@ -91,7 +91,7 @@ class BoxContext:
 
     def encode(self) -> bytes:
         """The canonical encoding: associated data of the box."""
-        return encode("grapevine box v1", *(getattr(self, item.name) for item in fields(self)))
+        return encode("grapevine box v1", *(getattr(self, name) for name in self.__slots__))
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ import os
 import random
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, nullcontext
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -23,13 +23,13 @@ from node import journal
 from node.api.endpoint import Endpoint, listen
 from node.beginning import beginning, refuse_anew, refuse_forgotten
 from node.cell_transport import BEACON_HASTE, CellTransport, company
-from node.compute import Compute, ThreadCompute
+from node.compute import ThreadCompute
 from node.controls import Controls
 from node.errors import RunError, StateError
 from node.feed import Feed
 from node.guard import Guard, pack_base, unpack_base
 from node.health import health_of
-from node.jobs import ComputedJobs, Jobs, open_process_jobs
+from node.jobs import open_workers
 from node.learning.contribution import Plain, Strategy
 from node.learning.data import Dataset
 from node.learning.learner import Learner
@@ -261,7 +261,7 @@ async def _run(
                 record=feed.write,
                 wall_clock=time.time,
             ),
-            _workers(spec.topology) as (machines, jobs),
+            open_workers(spec.topology.privacy.sharing, learner.parameters) as (machines, jobs),
             _listening(
                 open_libp2p_transport(
                     identity,
@@ -373,15 +373,6 @@ async def _faceless(feed: Feed, _: Controls) -> AsyncIterator[None]:
     why = "started without --api"
     feed.write(journal.ModuleChanged(at=time.time(), module="api", status="off", reason=why))
     yield
-
-
-@asynccontextmanager
-async def _workers(topology: Topology) -> AsyncIterator[tuple[Compute, Jobs]]:
-    """Where the machines of private rounds think, and where their jobs run."""
-    machines = ThreadCompute()
-    homomorphic = topology.privacy.sharing in ("ckks", "bfv")  # whose library holds the interpreter lock
-    async with open_process_jobs() if homomorphic else nullcontext(ComputedJobs(machines)) as jobs:
-        yield machines, jobs
 
 
 @asynccontextmanager

@@ -1,4 +1,4 @@
-"""Where blocking work runs: a worker thread in production, inline in simulation (where time is virtual)."""
+"""Where blocking work runs: in a worker thread; inline where it is short, and in simulation (where time is virtual)."""
 
 from __future__ import annotations
 

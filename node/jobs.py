@@ -6,18 +6,20 @@ import os
 import subprocess
 import sys
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from multiprocessing.connection import Connection
 from typing import Final, Protocol
 
 import trio
 
 from consensus.compute import Job
-from node.compute import Compute
+from node.compute import Compute, InlineCompute, ThreadCompute
 from node.errors import RunError
 
 _ATTEMPTS: Final = 2
 _END_WITHIN_S: Final = 5.0
+_SMALL: Final = 1 << 15
+"""Parameters up to which a round thinks for a few milliseconds at a time: a thread and back would cost a fifth more."""
 
 
 class Jobs(Protocol):
@@ -88,6 +90,15 @@ async def open_process_jobs() -> AsyncIterator[ProcessJobs]:
         yield jobs
     finally:
         await jobs.end()
+
+
+@asynccontextmanager
+async def open_workers(sharing: str, parameters: int) -> AsyncIterator[tuple[Compute, Jobs]]:
+    """Where the machines of private rounds over so many parameters think, and where their jobs run."""
+    thread = ThreadCompute()
+    homomorphic = sharing in ("ckks", "bfv")  # whose library holds the interpreter lock
+    async with open_process_jobs() if homomorphic else nullcontext(ComputedJobs(thread)) as jobs:
+        yield InlineCompute() if parameters <= _SMALL else thread, jobs
 
 
 class _Worker:

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 import trio
 
-from node.compute import InlineCompute
+from node.compute import InlineCompute, ThreadCompute
 from node.errors import RunError
-from node.jobs import ComputedJobs, open_process_jobs
+from node.jobs import ComputedJobs, ProcessJobs, open_process_jobs, open_workers
 from tests.node.lab.processes import is_alive
 
 pytestmark = pytest.mark.processes
@@ -124,3 +124,14 @@ async def test_cancellation_waits_for_no_job_and_leaves_no_process(tmp_path):
 
 async def test_jobs_that_take_no_time_run_in_place():
     assert await ComputedJobs(InlineCompute()).run(Square(4)) == (16, os.getpid())
+
+
+@pytest.mark.parametrize(("sharing", "parameters", "machines", "jobs"), [
+    ("shamir", 5_000, InlineCompute, ComputedJobs),
+    ("shamir", 1_000_000, ThreadCompute, ComputedJobs),
+    ("ckks", 5_000, InlineCompute, ProcessJobs),
+])  # fmt: skip
+async def test_a_round_thinks_in_the_loop_only_where_that_is_short(sharing, parameters, machines, jobs):
+    async with open_workers(sharing, parameters) as (thinks, works):
+        assert type(thinks) is machines
+        assert type(works) is jobs

@@ -39,8 +39,10 @@ from collections.abc import Collection, Mapping
 from dataclasses import replace
 
 from consensus.ballot import COMMITMENT, VOTE, Ballots, Decision, View, others_view, split, supported
+from consensus.conviction import Name
+from consensus.double_votes import DoubleVotes
 from consensus.notary import Notary, value_of
-from consensus.pool import Check, Name, Pool
+from consensus.pool import Check, Pool
 from consensus.private_messages import NIL, BodyError, Bundle, Fetch, Held, Item, PrivateMessage, Role, Stage, Vote
 from consensus.quorum import Quorum
 
@@ -79,6 +81,7 @@ class Agreement:
         self._tardy = set() if tardy is None else tardy
         self._pool = Pool(notary, stage, name, largest)
         self._ballots = Ballots(notary, stage, quorum, name)
+        self._double_votes = DoubleVotes(notary, stage, name)
         self._views: dict[int, View] = {}
         self._early: list[tuple[int, Bundle]] = []
         self._decision: Decision | None = None
@@ -180,16 +183,14 @@ class Agreement:
         """Take a vote of `peer`. What it returns is to be sent: a stage that is decided acts no more by itself."""
         if not self._in_reach(vote.view) or vote.step not in (VOTE, COMMITMENT) or vote.value == NIL:
             return []
+        self._double_votes.hear(peer, vote)
         if self._decision is not None:
             return self._second(peer, vote, self._decision)
         votes = self._at(vote.view).votes[vote.step]
-        known = votes.get(peer)
-        if known is not None and known.value == vote.value:
+        if peer in votes:
             return []
         if peer not in self._notary.direct and not self._ballots.signed(peer, vote):
             self._name(peer, f"sends a vote in stage {self.stage.name} that it did not sign", ())
-        elif known is not None:
-            self._name(peer, f"votes twice in view {vote.view} of stage {self.stage.name}", ())
         else:
             votes[peer] = vote
         return []

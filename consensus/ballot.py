@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
+from consensus.conviction import Name
 from consensus.notary import Notary, value_of
-from consensus.pool import Name
 from consensus.private_messages import NIL, Held, Item, Stage, Vote
 from consensus.quorum import Quorum
 

@@ -27,6 +27,7 @@ from dataclasses import dataclass
 
 from consensus.agreement import Agreement, Outgoing
 from consensus.beacon_messages import Said, SeedProof, pack
+from consensus.conviction import Certainty, Proof
 from consensus.notary import Notary
 from consensus.private_messages import Body, Bundle, Item, Role, Stage, Vote
 from consensus.quorum import Quorum
@@ -166,7 +167,7 @@ class BeaconSession:
             self._told.add(agreement.stage)
             self._collect(agreement.answer(self._notary.me))
 
-    def _blame(self, culprit: int, reason: str, _proof: tuple[Item, ...]) -> None:
+    def _blame(self, culprit: int, reason: str, _proof: Proof, _certainty: Certainty | None = None) -> None:
         self.blamed.append((culprit, f"beacon: {reason}"))
 
 

@@ -17,12 +17,13 @@ from collections.abc import Callable, Collection
 
 import numpy as np
 
-from consensus.certificate import Certificate, Name
+from consensus.certificate import Certificate
+from consensus.conviction import Certainty, Name, located
 from consensus.notary import Notary
 from consensus.private_messages import Fetch, Item, Portion, PortionKind, PrivateMessage, Stage
-from consensus.private_runs import elements
+from consensus.private_runs import OTHER_SUM, elements, other_sum
 from consensus.private_terms import PrivateTerms
-from crypto.decoding import open_shares
+from crypto.decoding import Opened, open_shares
 from crypto.field import Signed, Vector, to_signed
 from crypto.randomness import SEED_BYTES, Stream
 
@@ -86,16 +87,16 @@ class DirectOpening:
         if known is not None and known.body == portion.body:
             return
         if not self._notary.signed_portion(portion, hashlib.sha256(portion.body).digest()):
-            self._name(peer, "sends a part of another sum than the one agreed on, or one that is not signed", ())
+            self._name(peer, OTHER_SUM, (), other_sum(self._terms))
             return
         words = elements(portion.body, self._terms.packing.columns(self._terms.size))
         if words is None:
-            self._name(author, "signed a part of the sum of the wrong length or form", ())
+            self._name(author, "signed a part of the sum of the wrong length or form", (), Certainty.WITNESSED)
         elif known is None:
             self._shares[author], self._portions[author] = words, portion
         elif author not in self._double:
             self._double.add(author)
-            self._name(author, "signed two different shares of the sum", ())
+            self._name(author, "signed two different shares of the sum", (), Certainty.WITNESSED)
             self._out += [(None, known), (None, portion)]
 
     def hear_item(self, peer: int, item: Item) -> None:
@@ -109,6 +110,9 @@ class DirectOpening:
         if ready and len(self._shares) > self._tried:
             self._decode()
         self._signed.accuse(self._terms.quorum.size)
+        if self._signed.dissent:
+            said = {author: hashlib.sha256(portion.body).digest() for author, portion in self._portions.items()}
+            self._signed.weigh(PortionKind.SHARE, said, self._made)
         out, self._out = self._out, []
         return out
 
@@ -122,15 +126,24 @@ class DirectOpening:
         opened = open_shares(self._terms.packing, self._shares, Stream(self._randbytes(SEED_BYTES), "opening"))
         if opened is None:
             return
+        packing, bound = self._terms.packing, self._terms.quorum.bound
+        certainty = located(len(self._shares), packing.degree, len(opened.liars), bound)
         for liar in opened.liars:
-            self._name(liar, "signed a wrong share of the sum", ())
+            self._name(liar, "signed a wrong share of the sum", (), certainty)
             self._out.append((None, self._portions[liar]))
         if self.total is None:
-            sums = opened.secrets.reshape(-1)
-            self.total = to_signed(sums[: self._terms.size])
+            self.total = to_signed(opened.secrets.reshape(-1)[: self._terms.size])
             if self._certifies:
-                digest = hashlib.sha256(sums.astype(_WORD, copy=False).tobytes()).digest()
-                self._out.append((None, self._signed.sign(digest)))
+                parts = {a: (hashlib.sha256(one.body).digest(), one.signature) for a, one in self._portions.items()}
+                self._out.append((None, self._signed.sign(_digest(opened), parts)))
+
+    def _made(self, authors: Collection[int]) -> bytes:
+        """The digest of the sum that the shares of these members make; empty where they make none."""
+        if len(authors) < self._terms.least_holders:
+            return b""
+        shares = {author: self._shares[author] for author in authors}
+        opened = open_shares(self._terms.packing, shares, Stream(self._randbytes(SEED_BYTES), "opening"))
+        return b"" if opened is None else _digest(opened)
 
     def closed(self, now: float, away: Collection[int]) -> bool:
         """Whether nothing more is to be waited for."""
@@ -160,3 +173,7 @@ class DirectOpening:
         """Ask for what is missing once more."""
         stage = Stage.CHECK if self.total is None else Stage.CERTIFY
         return [(None, Fetch(self._notary.number, stage, 0))]
+
+
+def _digest(opened: Opened) -> bytes:
+    return hashlib.sha256(opened.secrets.reshape(-1).astype(_WORD, copy=False).tobytes()).digest()

@@ -6,17 +6,20 @@ Everything here is a function of what all members agreed on, so all come to the 
   that costs no secret, and the holder has no excuse any more. A dealer that does not is left out.
 - **A box came and holds rubbish.** The dealer publishes the boxes and their key. A box that does not open, or opens to
   what no share looks like, convicts its dealer by itself. One that opens well leaves both as they were.
-- **A holder's scalars are on no codeword, or it has none.** The dealer publishes boxes and key. Everybody computes the
-  scalars that the holder should have published. Others than it signed: the holder is convicted, by its signature and
-  the box, and the dealer stays with the right scalars. The same: the holder told the truth, so the dealer dealt shares
-  that are on no codeword; it is left out, and named on the assumption that no more than e holders lie.
+- **The scalars about a dealer fail a check, or are missing.** The dealer knows what it dealt, and publishes boxes and
+  key for each holder that signed other scalars than those make, or none (`contradicts`), and for nobody else: whoever
+  the decoding points to. Everybody computes the scalars that those holders should have published. Others than they
+  signed: they are convicted, by their signatures and the boxes. If the checks hold with the right scalars the dealer is
+  accepted. If not, or if a holder turns out to have told the truth, **the dealer is convicted by its own answer**.
 
-What is published is the share of one holder. Where the dealer lies that is its own affair; where the holder lies, the
-colluders had that share already. More than e liars, and absentees, can make the scalars of an honest holder look wrong
-(n values, of which n − e − t honest ones leave a polynomial of degree δ open): so a dealer publishes nothing where the
-holder signed just what its box makes it sign, and gives up its place in the sum instead (`contradicts`). An honest pair
-never publishes a share, whatever t members do. That dealer is named, on the same assumption: with e liars or fewer no
-honest one comes there. A dealer that says nothing at all may be an absentee: it is left out, and not named.
+That conviction does not hang on how many holders lie, nor on how many there are (`convict`). An honest dealer's answer
+corrects every lie about it, so that its checks hold: they are of n ≥ max(t + ℓ, 2t + 1) + e right values then. What it
+does hang on is that all see the same scalars and the same answer, so that there is one decision a stage: no more than
+max(t, e) members lie. A dealer that gives no answer may be an absentee: it is left out. It is named, and not convicted,
+where no e holders could have made it fail.
+
+What is published is the share of a holder that lied, which the colluders had already, or that has none. Where the
+dealer lies it is its own affair. An honest pair never publishes a share, whatever t members do.
 """
 
 from __future__ import annotations
@@ -24,6 +27,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from consensus.conviction import Certainty
 from consensus.private_boxes import Box, Malformed, open_share_box
 from consensus.private_holder import Status, scalars_about
 from consensus.private_messages import Item
@@ -51,18 +55,25 @@ class Settled:
 
     out: set[int] = field(default_factory=set)
     """Dealers that are left out."""
-    named: dict[int, tuple[str, bool]] = field(default_factory=dict)
-    """Culprits: the reason, and whether it is proved whoever else lies."""
+    named: dict[int, tuple[str, Certainty]] = field(default_factory=dict)
+    """Culprits: the reason, and how sure it is."""
     supplied: dict[tuple[int, int], tuple[Entry, Box]] = field(default_factory=dict)
     """(dealer, holder) → what was published."""
     opened: dict[tuple[int, int], Dealt] = field(default_factory=dict)
     """The same, where the key was published too."""
 
-    def leave_out(self, dealer: int, reason: str, *, proved: bool = False, named: bool = True) -> None:
+    def leave_out(
+        self, dealer: int, reason: str, certainty: Certainty = Certainty.SUSPECTED, *, named: bool = True
+    ) -> None:
         """Leave a dealer out."""
         self.out.add(dealer)
         if named:
-            self.named.setdefault(dealer, (reason, proved))
+            self.convict(dealer, reason, certainty)
+
+    def convict(self, member: int, reason: str, certainty: Certainty) -> None:
+        """Name a culprit."""
+        if member not in self.named or certainty > self.named[member][1]:
+            self.named[member] = reason, certainty
 
 
 def complaints(
@@ -107,6 +118,21 @@ def settle(
     return settled
 
 
+def answers(
+    terms: PrivateTerms, dealers: Collection[int], published: Mapping[int, Mapping[int, Entry]], committed: Committed
+) -> Settled:
+    """Open what `dealers` published of holders whose scalars they dispute. What is no answer convicts."""
+    settled = Settled()
+    for dealer in sorted(dealers & published.keys()):
+        for holder, entry in sorted(published[dealer].items()):
+            box = settles(terms, dealer, entry, committed.leaves[dealer], committed.digests[dealer])
+            if box is None or entry.key is None:
+                settled.leave_out(dealer, "publishes boxes that it did not commit to", Certainty.WITNESSED)
+            else:
+                _reveal(terms, settled, dealer, holder, entry, box)
+    return settled
+
+
 def _reveal(terms: PrivateTerms, settled: Settled, dealer: int, holder: int, entry: Entry, box: Box) -> None:
     if entry.key is None:
         return
@@ -116,7 +142,7 @@ def _reveal(terms: PrivateTerms, settled: Settled, dealer: int, holder: int, ent
     except SealingError:
         settled.leave_out(dealer, "publishes another key than it committed to")
     except Malformed as error:
-        settled.leave_out(dealer, f"dealt {terms.cell[holder]} a box that is none: {error}", proved=True)
+        settled.leave_out(dealer, f"dealt {terms.cell[holder]} a box that is none: {error}", Certainty.PROVED)
     else:
         settled.opened[dealer, holder] = Dealt(share, masks, bits)
 
@@ -142,6 +168,9 @@ class Judgement:
     accepted: set[int] = field(default_factory=set)
     """Dealers whose proof holds, with nothing left to settle."""
     docket: Docket = field(default_factory=dict)
+    """Dealers that are to answer, and whose scalars about them are off or missing, as far as that can be told."""
+    failed: dict[int, tuple[str, bool]] = field(default_factory=dict)
+    """Of those, who fails a check as it is: why, and whether no e holders could have made it fail."""
     settled: Settled = field(default_factory=Settled)
 
 
@@ -155,12 +184,12 @@ def examine(terms: PrivateTerms, published: Mapping[int, Mapping[int, Scalars]],
         finding = judge(terms.proof, said)
         # With fewer values than this, honest dealers fail too where more is missing than may be.
         certain = len(said) >= max(packing.degree, 2 * packing.tolerated) + 1 + 2 * packing.liars
-        if not finding.accepted:
-            judgement.settled.leave_out(dealer, f"its update fails check {finding.failed}", named=certain)
-        elif dealer in finding.liars | silent:
-            judgement.settled.leave_out(dealer, "its scalars about itself are off, or missing")
-        elif finding.liars or silent:
+        if dealer in silent:
+            judgement.settled.leave_out(dealer, "its scalars about itself are missing")
+        elif not finding.accepted or finding.liars or silent:
             judgement.docket[dealer] = dict.fromkeys(finding.liars | silent, True)
+            if not finding.accepted:
+                judgement.failed[dealer] = f"its update fails check {finding.failed}", certain
         else:
             judgement.accepted.add(dealer)
     return judgement
@@ -168,28 +197,37 @@ def examine(terms: PrivateTerms, published: Mapping[int, Mapping[int, Scalars]],
 
 def convict(
     terms: PrivateTerms,
-    docket: Docket,
+    judgement: Judgement,
+    answered: Collection[int],
     settled: Settled,
     checker: Checker,
     published: Mapping[int, Mapping[int, Scalars]],
 ) -> set[int]:
-    """The dealers of the docket that are accepted after all; who is convicted is added to `settled`."""
+    """The dealers of the docket that are accepted after all; who is convicted is added to `settled`, which holds what
+    those that `answered` opened.
+
+    A dealer that answered is accepted if it is honest: it publishes the box of each holder whose scalars about it are
+    not what it dealt, and of no other. So one that is not accepted lied, whatever the holders are.
+    """
     right = {holder: dict(about) for holder, about in published.items()}
-    for dealer, holders in sorted(docket.items()):
-        for holder in sorted(holders):
-            if (dealer, holder) not in settled.opened:
-                continue
-            computed = scalars_about(checker, {dealer: settled.opened[dealer, holder]})[dealer]
-            signed = right[holder].get(dealer)
-            if signed is not None and _same(signed, computed):
-                settled.leave_out(dealer, f"the share that it dealt {terms.cell[holder]} is on no codeword")
-            elif signed is not None:
-                settled.named.setdefault(holder, (f"signed wrong scalars about {terms.cell[dealer]}", True))
-            right[holder][dealer] = computed
-    again = examine(terms, right, docket.keys() - settled.out)
+    for (dealer, holder), dealt in sorted(settled.opened.items()):
+        if holder not in right:
+            continue
+        computed = scalars_about(checker, {dealer: dealt})[dealer]
+        signed = right[holder].get(dealer)
+        if signed is not None and _same(signed, computed):
+            reason = f"the share that it dealt {terms.cell[holder]} is on no codeword"
+            settled.leave_out(dealer, reason, Certainty.WITNESSED)
+        elif signed is not None:
+            settled.convict(holder, f"signed wrong scalars about {terms.cell[dealer]}", Certainty.PROVED)
+        right[holder][dealer] = computed
+    for dealer in judgement.docket.keys() - set(answered):
+        reason, certain = judgement.failed.get(dealer, ("", False))
+        settled.leave_out(dealer, reason, named=certain)
+    again = examine(terms, right, judgement.docket.keys() - settled.out)
     for dealer in again.docket.keys() | again.settled.out:
-        named = dealer in again.docket or dealer in again.settled.named
-        settled.leave_out(dealer, "its shares are on no codeword", named=named)
+        reason, _ = again.failed.get(dealer, ("its shares are on no codeword", True))
+        settled.leave_out(dealer, f"{reason}, and it disputes nobody else's scalars", Certainty.WITNESSED)
     return again.accepted
 
 

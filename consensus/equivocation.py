@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 
 from consensus.errors import PlanError
 from consensus.notary import Verify, item_statement
-from consensus.private_messages import SIGNATURE_BYTES, Body, BodyError, Item, Reader, Stage, digest_of
+from consensus.private_messages import SIGNATURE_BYTES, Body, BodyError, Item, Reader, Stage, Vote, digest_of
 from consensus.private_terms import PrivateTerms
 from crypto.commitment import DIGEST_BYTES
 
@@ -37,15 +37,17 @@ class Equivocation:
     """Twice: the digest of a body, and the signature under it."""
 
     @classmethod
-    def of(cls, items: Sequence[Item], terms: PrivateTerms) -> Equivocation | None:
+    def of(cls, said: Sequence[Item | Vote], terms: PrivateTerms) -> Equivocation | None:
         """The one that two items of one author show in the round of `terms`; None where they show none."""
-        if len(items) != 2:
+        if len(said) != 2:
             return None
-        one, other = items
+        one, other = said
+        if isinstance(one, Vote) or isinstance(other, Vote):
+            return None
         if (one.stage, one.author) != (other.stage, other.author) or one.stage in _ELSEWHERE:
             return None
-        said = (digest_of(one.body), one.signature), (digest_of(other.body), other.signature)
-        return cls(one.author, one.stage, terms.number, terms.epoch, said)
+        both = (digest_of(one.body), one.signature), (digest_of(other.body), other.signature)
+        return cls(one.author, one.stage, terms.number, terms.epoch, both)
 
     def pack(self) -> bytes:
         """PROOF_BYTES."""

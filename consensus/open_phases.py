@@ -55,7 +55,7 @@ class OpenPhases:
             try:
                 effects += self._sift(self._round.receive(heard, now))
             except RemoteFault as fault:
-                self.faults.append(Culprit(fault.culprit, fault.reason, proved=False))
+                self.faults.append(Culprit(fault.culprit, fault.reason))
         self._early.clear()
         return effects + self._sift(self._round.receive(Tick(), now))
 

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+from consensus.conviction import Name
 from consensus.notary import Notary, value_of
 from consensus.private_messages import Item, Stage
 
 Check = Callable[[int, Item], str | None]
 """(author, item) → what is wrong with its body, None if nothing."""
-Name = Callable[[int, str, tuple[Item, ...]], None]
-"""(culprit, reason, proof)"""
 
 
 class Pool:

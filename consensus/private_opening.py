@@ -25,6 +25,7 @@ from collections.abc import Callable, Collection, Mapping
 import numpy as np
 
 from consensus.certificate import Certificate
+from consensus.conviction import Certainty, Name, located
 from consensus.notary import Notary
 from consensus.private_messages import (
     BodyError,
@@ -35,7 +36,7 @@ from consensus.private_messages import (
     PrivateMessage,
     Stage,
 )
-from consensus.private_runs import CHECK_BYTES, COMBINATIONS, RunCheck, Runs
+from consensus.private_runs import CHECK_BYTES, COMBINATIONS, OTHER_SUM, RunCheck, Runs, other_sum
 from consensus.private_terms import PrivateTerms
 from crypto.decoding import decode, open_shares
 from crypto.field import Signed, Vector, inner, to_signed
@@ -48,7 +49,6 @@ _WAVES = 5
 _WRONG_SHARE = "signed a wrong share of the sum"
 
 Outgoing = tuple[int | None, PrivateMessage]
-Name = Callable[[int, str, tuple[Item, ...]], None]
 
 
 class Opening:
@@ -133,11 +133,11 @@ class Opening:
             return
         said = hashlib.sha256(portion.body).digest()
         if not self._notary.signed_portion(portion, said):
-            self._name(peer, "sends a part of another sum than the one agreed on, or one that is not signed", ())
+            self._name(peer, OTHER_SUM, (), other_sum(self._terms))
             return
         words = self._layout.words(portion.body, owner, 1 if share else self._terms.packing.packed)
         if words is None:
-            self._name(author, "signed a part of the sum of the wrong length or form", ())
+            self._name(author, "signed a part of the sum of the wrong length or form", (), Certainty.WITNESSED)
         elif not share:
             self._signed_parts[owner].setdefault(said, set()).add(portion.signature)
             self._chunks[owner] = said, words.reshape(self._terms.packing.packed, -1), portion.signature
@@ -195,6 +195,9 @@ class Opening:
         self._fetch_missing(waves)
         self._finish()
         self._signed.accuse(self._terms.quorum.size)
+        if self._signed.dissent:
+            said = {owner: said for owner, (said, _, _) in self._chunks.items()}
+            self._signed.weigh(PortionKind.CHUNK, said, self._made)
         out, self._out = self._out, []
         return out
 
@@ -243,7 +246,7 @@ class Opening:
         if opened is None:
             return False
         for liar in opened.liars:
-            self._name(liar, _WRONG_SHARE, ())
+            self._name(liar, _WRONG_SHARE, (), self._located(len(shares), len(opened.liars)))
             if (owner, liar) in self._portions:
                 self._out.append((None, self._portions[owner, liar]))
         self._sure[owner] = opened.secrets
@@ -282,9 +285,11 @@ class Opening:
             if decoded is None:
                 self._fetched_add(owner)
                 return
+            certainty = self._located(len(self._word(owner, place)), len(decoded.liars))
             for liar in decoded.liars:
-                self._name(liar, f"signed wrong combinations of its share of the sum for {owner}", ())
+                self._name(liar, f"signed wrong combinations of its share of the sum for {owner}", (), certainty)
             if decoded.values != tuple(expected[place].tolist()):
+                # Where members are absent, liars may have made an honest owner decode it.
                 self._name(owner, "signed a wrong part of the sum", ())
                 self._fetched_add(owner)
                 return
@@ -306,7 +311,7 @@ class Opening:
             else:
                 del signed[said]
         if len(signed) > 1:
-            self._name(owner, "signed two different parts of the sum", ())
+            self._name(owner, "signed two different parts of the sum", (), Certainty.WITNESSED)
 
     def _word(self, owner: int, place: int) -> dict[int, int]:
         """One combination of a run, by holder, of those that hold the run that we hold."""
@@ -325,9 +330,10 @@ class Opening:
         packing = self._terms.packing
         words = self._evidence[owner, author][None]
         for place, found in enumerate(inner(self._layout.weights(owner, self._chunks[owner][0]), words)[:, 0].tolist()):
-            decoded = decode(self._word(owner, place), packing.degree, packing.liars, (packing.points[author],))
+            word = self._word(owner, place)
+            decoded = decode(word, packing.degree, packing.liars, (packing.points[author],))
             if decoded is not None and decoded.values != (found,):
-                self._name(author, _WRONG_SHARE, ())
+                self._name(author, _WRONG_SHARE, (), self._located(len(word), len(decoded.liars)))
 
     def _fetch_missing(self, waves: int) -> None:
         if waves < 3 and self._check is None:
@@ -365,7 +371,18 @@ class Opening:
         self.total = to_signed(total.reshape(-1)[: self._terms.size])
         if self._mine is not None:
             digest = hashlib.sha256(total.astype(_WORD, copy=False).tobytes()).digest()
-            self._out.append((None, self._signed.sign(digest)))
+            parts = {owner: (said, signature) for owner, (said, _, signature) in self._chunks.items()}
+            self._out.append((None, self._signed.sign(digest, parts)))
+
+    def _made(self, owners: Collection[int]) -> bytes | None:
+        """The digest of the sum that the runs of these owners make; None where that is not all of it."""
+        if owners != self._runs.keys():
+            return None  # some were decoded from shares, of which the certificate does not tell
+        total = np.concatenate([self._chunks[owner][1] for owner in self._runs], axis=1)
+        return hashlib.sha256(total.astype(_WORD, copy=False).tobytes()).digest()
+
+    def _located(self, values: int, liars: int) -> Certainty:
+        return located(values, self._terms.packing.degree, liars, self._terms.quorum.bound)
 
     # --- small questions ------------------------------------------------------------------------------------------
 

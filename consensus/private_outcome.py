@@ -6,8 +6,9 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from consensus.conviction import Certainty, Proof
 from consensus.messages import Vector
-from consensus.private_messages import Fetch, Item
+from consensus.private_messages import Fetch
 from consensus.vault import Kept, Recalled
 from crypto.identity import PeerId
 
@@ -18,11 +19,14 @@ class Culprit:
 
     peer: PeerId
     reason: str
-    proved: bool
-    """Whether it is shown by what the culprit signed alone. Otherwise it holds while no more than e members lie: reason
-    to distrust, not to evict."""
-    proof: tuple[Item, ...] = ()
-    """Signed items of the culprit that bear it out, where there are any."""
+    certainty: Certainty = Certainty.SUSPECTED
+    proof: Proof = ()
+    """What the culprit signed that bears it out, where there is anything."""
+
+    @property
+    def proved(self) -> bool:
+        """Whether it is shown by what the culprit signed: the shares of its updates may be opened (`recall`)."""
+        return self.certainty is Certainty.PROVED
 
 
 class Culprits:
@@ -33,12 +37,13 @@ class Culprits:
         self._me = me
         self._named: dict[int, Culprit] = {}
 
-    def name(self, member: int, reason: str, proof: tuple[Item, ...] = (), *, proved: bool | None = None) -> None:
-        """Name a culprit; what is proved replaces what is not."""
+    def name(self, member: int, reason: str, proof: Proof = (), certainty: Certainty | None = None) -> None:
+        """Name a culprit; what is more certain replaces what is less."""
         known = self._named.get(member)
-        sure = bool(proof) if proved is None else proved
-        if member != self._me and (known is None or (sure and not known.proved)):
-            self._named[member] = Culprit(self._cell[member], reason, sure, proof)
+        if certainty is None:
+            certainty = Certainty.PROVED if proof else Certainty.SUSPECTED
+        if member != self._me and (known is None or certainty > known.certainty):
+            self._named[member] = Culprit(self._cell[member], reason, certainty, proof)
 
     @property
     def named(self) -> tuple[Culprit, ...]:

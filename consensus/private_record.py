@@ -5,7 +5,18 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Mapping
 
-from consensus.dispute import Committed, Docket, Settled, complaints, contradicts, convict, examine, settle
+from consensus.dispute import (
+    Committed,
+    Docket,
+    Judgement,
+    Settled,
+    answers,
+    complaints,
+    contradicts,
+    convict,
+    examine,
+    settle,
+)
 from consensus.notary import value_of
 from consensus.private_holder import Status, unpack_scalars
 from consensus.private_messages import Body, BodyError, Item, Stage
@@ -29,6 +40,7 @@ class Record:
         self.recall = recall
         self._nonce_commitments: dict[int, tuple[bytes, bytes]] = {}
         self._published: dict[int, dict[int, Scalars]] = {}
+        self._judgement = Judgement()
         self._scalars: Mapping[int, Item] = {}
         self._distances: Mapping[int, Item] = {}
         self.leaves: dict[int, tuple[Leaf, ...]] = {}
@@ -108,25 +120,28 @@ class Record:
         """SCALARS: who is accepted, and what is to be settled."""
         self.holders, self._scalars = set(items), items
         self._published = {author: unpack_scalars(self._terms, item.body) for author, item in items.items()}
-        judgement = examine(self._terms, self._published, self.dealers)
+        judgement = self._judgement = examine(self._terms, self._published, self.dealers)
         self.accepted, self.docket = judgement.accepted, judgement.docket
         self.dealers -= judgement.settled.out
         return judgement.settled
 
-    def may_publish(self, dealer: int, answer: Body) -> bool:
-        """Whether `answer`, our own item of DISPUTE, publishes no share but those of holders that lied about us."""
+    def disputed(self, dealer: int, entry: Entry) -> bool:
+        """Whether the holder of an entry that we could publish, as `dealer`, signed other scalars about us than the
+        entry shows, or none: then it may be published.
+        """
         if self.checker is None:
             raise RuntimeError("a dispute before coin 2")
         committed = Committed(self.leaves, self.digests)
-        settled = settle(self._terms, {dealer: self.docket[dealer]}, {dealer: unpack_entries(answer)}, committed)
-        return contradicts(settled, self.checker, self._published) == self.docket[dealer].keys()
+        opened = answers(self._terms, {dealer}, {dealer: {entry.holder: entry}}, committed)
+        return entry.holder in contradicts(opened, self.checker, self._published)
 
     def dispute(self, items: Mapping[int, Item]) -> Settled:
         """DISPUTE: who of dealers and holders is convicted."""
         if self.checker is None:
             raise RuntimeError("a dispute before coin 2")
-        settled = self._settle(items)
-        self.accepted |= convict(self._terms, self.docket, settled, self.checker, self._published)
+        published: dict[int, Mapping[int, Entry]] = {a: unpack_entries(item.body) for a, item in items.items()}
+        settled = answers(self._terms, self.docket.keys(), published, Committed(self.leaves, self.digests))
+        self.accepted |= convict(self._terms, self._judgement, items, settled, self.checker, self._published)
         self.dealers -= settled.out
         return settled
 

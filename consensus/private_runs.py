@@ -8,6 +8,7 @@ from itertools import pairwise
 
 import numpy as np
 
+from consensus.conviction import Certainty
 from consensus.private_messages import NIL, SIGNATURE_BYTES, Body, BodyError, Reader
 from consensus.private_terms import PrivateTerms
 from crypto.commitment import DIGEST_BYTES, digest
@@ -17,7 +18,15 @@ from crypto.randomness import Stream
 COMBINATIONS = 4
 """Random combinations of a run: a wrong run passes with probability p⁻⁴."""
 CHECK_BYTES = DIGEST_BYTES + SIGNATURE_BYTES + 4 * COMBINATIONS
+OTHER_SUM = "sends a part of another sum than the one agreed on, or one that is not signed"
 _WORD = np.dtype("<u4")
+
+
+def other_sum(terms: PrivateTerms) -> Certainty:
+    """How sure it is that who sends such a part lies. No honest member does where decisions are unique; but the weights
+    of a screen come from floating point, which another kind of machine might round in another way.
+    """
+    return Certainty.WITNESSED if terms.screen is None else Certainty.SUSPECTED
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from consensus.certificate import certificate_bytes
 from consensus.private_boxes import HEAD_BYTES
 from consensus.private_messages import (
     Bundle,
@@ -44,10 +45,11 @@ class Sizes:
         self._proof_box = proof_box_bytes(terms)
         entry = ENTRY_HEAD_BYTES + share_box + self._proof_box
         entries = (m - 1) * entry
-        # A holder that accuses more than e + f dealers is not believed, no more than e lie about one; and a liar may
-        # publish what nobody asked for, which honest members pass on.
-        asked = max(m - 1, m * (packing.liars + packing.absentees))
-        self._published = (asked + packing.liars * (m - 1)) * entry
+        # A holder that accuses more than e + f dealers is not believed; about one no more than b lie or say
+        # nothing, and f that are slow; and a liar may publish what nobody asked for, which honest members pass on.
+        bound = terms.quorum.bound
+        asked = max(m - 1, m * (bound + packing.absentees))
+        self._published = (asked + bound * (m - 1)) * entry
         self._items: dict[int, int] = {
             Stage.COMMIT: 2 * DIGEST_BYTES * (m + 1) + m + plea_bytes(terms),
             Stage.RECALL: words_bytes(terms) if terms.keep_rounds else 0,
@@ -59,7 +61,7 @@ class Sizes:
             Stage.DISPUTE: entries,
             Stage.DISTANCES: 4 * len(proof.blur.pairs) if proof.blur else 0,
             Stage.CHECK: m * CHECK_BYTES,
-            Stage.CERTIFY: DIGEST_BYTES,
+            Stage.CERTIFY: certificate_bytes(m),
         }
 
     def fits(self, message: PrivateMessage) -> bool:

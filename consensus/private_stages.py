@@ -10,13 +10,14 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
+from consensus.conviction import Certainty
 from consensus.dispute import Settled, proof_of
 from consensus.private_dealer import PrivateDealer, Randbytes
 from consensus.private_holder import PrivateHolder, Status, pack_scalars, scalars_about
 from consensus.private_messages import Body, Item, Sealed, Stage
 from consensus.private_outcome import Culprits
 from consensus.private_record import Record, no_leaves, promise
-from consensus.private_supply import Dealt
+from consensus.private_supply import Dealt, pack_entries
 from consensus.private_terms import PrivateTerms
 from consensus.recall import Recall
 from consensus.vault import Kept
@@ -214,10 +215,7 @@ class Stages:
         self._take_settled(self.record.judge(items), items)
         if not self.record.docket:
             return self._settled()
-        answer = self._entries()
-        if answer is not None and not self.record.may_publish(self._me, answer):
-            answer = b""  # rather out of the sum than an honest holder's share in public
-        return Enter(Stage.DISPUTE, answer, self.record.docket.keys(), 0)
+        return Enter(Stage.DISPUTE, self._answer(), self.record.docket.keys(), 0)
 
     def _disputed(self, items: Mapping[int, Item]) -> Step:
         self._disputes = items
@@ -243,7 +241,9 @@ class Stages:
         if liars is None:
             return Void("the distances could not be opened: too many shares of them are off")
         for liar in liars:
-            self._culprits.name(liar, "signed wrong shares of the distances", proof_of(liar, items), proved=False)
+            self._culprits.name(
+                liar, "signed wrong shares of the distances", proof_of(liar, items), Certainty.SUSPECTED
+            )
         return self._open()
 
     def _open(self) -> Step:
@@ -272,14 +272,21 @@ class Stages:
         chosen = {dealer: part for dealer, part in dealt.items() if weights[dealer]}
         return weighted([part.share for part in chosen.values()], [weights[dealer] for dealer in chosen])
 
+    def _answer(self) -> bytes | None:
+        """The boxes of holders that signed something else about us than we dealt them, whomever the docket names."""
+        if self._dealer is None or self._me not in self.record.docket:
+            return None
+        entries = (self._dealer.entry(holder, reveal=True) for holder in sorted(self._scalars) if holder != self._me)
+        return pack_entries([one for one in entries if one is not None and self.record.disputed(self._me, one)])
+
     # --- small steps --------------------------------------------------------------------------------------------------
 
     def _entries(self) -> bytes | None:
         return None if self._dealer is None else self._dealer.entries(self.record.docket)
 
     def _take_settled(self, settled: Settled, *bundles: Mapping[int, Item]) -> None:
-        for member, (reason, proved) in settled.named.items():
-            self._culprits.name(member, reason, proof_of(member, *bundles), proved=proved)
+        for member, (reason, certainty) in settled.named.items():
+            self._culprits.name(member, reason, proof_of(member, *bundles), certainty)
         for (dealer, holder), (entry, box) in settled.supplied.items():
             if holder == self._me and dealer in self.record.dealers:
                 self._holder.supply(dealer, entry, box)

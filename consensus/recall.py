@@ -22,6 +22,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from consensus.conviction import Proof
 from consensus.equivocation import NO_PROOF, PROOF_BYTES, Equivocation, read
 from consensus.notary import Verify
 from consensus.private_messages import VALUE_BYTES, Body, BodyError, Item, Reader
@@ -210,9 +211,9 @@ class Recall:
 
     # --- the end ----------------------------------------------------------------------------------------------------
 
-    def proof_for(self, items: tuple[Item, ...]) -> bytes:
-        """What a culprit's items prove to others by themselves, as `Vault.convict` takes it; empty: nothing."""
-        found = Equivocation.of(items, self._terms)
+    def proof_for(self, said: Proof) -> bytes:
+        """What a culprit signed, where that is two items of one stage, as `Vault.convict` takes it; else empty."""
+        found = Equivocation.of(said, self._terms)
         return b"" if found is None or not found.holds(self._terms, self._verify) else found.pack()
 
 

@@ -26,7 +26,7 @@ def sum_outcome(
         number=number,
         mean=mean,
         accepted=tuple(accepted),
-        culprits=tuple(Culprit(peer, why, proved=False) for peer, why in sorted(culprits.items())),
+        culprits=tuple(Culprit(peer, why) for peer, why in sorted(culprits.items())),
         absent=tuple(sorted(absent)),
         void=void,
         exposed=exposed,

@@ -132,7 +132,7 @@ class Evidence(_Event):
     peer: str
     kind: str
     """The feature that is out, or where the fact is from: fault, group-test, forest."""
-    severity: Literal["low", "medium", "high", "proved"]
+    severity: Literal["low", "medium", "high", "witnessed", "proved"]
     reason: str
 
 
@@ -218,9 +218,9 @@ class Faulted(_Event):
     peer: str
     reason: str
     proved: bool = False
-    """Whether what the peer signed shows it to anybody. Otherwise it holds as long as no more lie than are tolerated:
-    reason to distrust, not to evict.
-    """
+    """Whether what the peer signed shows it to anybody."""
+    witnessed: bool = False
+    """Whether it follows from what was decided in a round that this node took part in."""
 
 
 class Unseeded(_Event):

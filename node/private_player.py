@@ -4,19 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Final
 
 import trio
 
+from consensus.conviction import Certainty
 from consensus.effects import Event, Heard, Letter, Outcome
 from consensus.guarded_round import GuardedRound
 from consensus.private_outcome import PrivateOutcome
 from crypto.identity import PeerId
+from detect.peers.evidence import Severity
 from node.compute import Compute
 from node.guard import Guard
 from node.jobs import Jobs
 from node.round_record import RoundRecord
 from node.secret_driver import Machine, SecretDriver
 from overlay.transport import Transport
+
+SEVERITY: Final = MappingProxyType(
+    {
+        Certainty.SUSPECTED: Severity.HIGH,
+        Certainty.WITNESSED: Severity.WITNESSED,
+        Certainty.PROVED: Severity.PROVED,
+    }
+)
+"""Of the lies of a secret phase."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +97,7 @@ class PrivatePlayer:
             self.secret = round_.secret
             self.void = None if round_.secret is None else round_.secret.void
             for culprit in round_.faults:
-                self._book.fault(round_.number, culprit.peer, culprit.reason, proved=culprit.proved)
+                self._book.fault(round_.number, culprit.peer, culprit.reason, SEVERITY[culprit.certainty])
         return outcome
 
     def tell(self, event: Event) -> None:

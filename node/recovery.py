@@ -24,7 +24,7 @@ import msgpack
 from consensus.effects import Outcome
 from consensus.open_phases import Phases
 from crypto.identity import PeerId
-from detect.peers.evidence import Severity
+from detect.peers.evidence import EVICTS, Severity
 from detect.peers.quarantine import Verdict
 from node import journal
 from node.errors import BEGIN_ANEW, StateError, UserError
@@ -39,7 +39,7 @@ _CHAMPIONS: Final = 64
 """Remembered; the initial model besides."""
 _ROUNDS: Final = 32
 """For so many rounds a fact counts: what is older did not bring the verdict about."""
-_GRAVE: Final = (Severity.HIGH, Severity.PROVED)
+_GRAVE: Final = (Severity.HIGH, *EVICTS)
 _SHUNNED: Final = (Verdict.QUARANTINED, Verdict.EVICTED)
 
 

@@ -11,6 +11,7 @@ from typing import Literal
 from consensus.effects import Outcome
 from consensus.vault import Recalled
 from crypto.identity import PeerId
+from detect.peers.evidence import Severity
 from detect.peers.reputation import Change
 from node import journal
 from node.desk import Order
@@ -43,7 +44,7 @@ class RoundRecord:
         record: Callable[[journal.Event], None],
         wall_clock: Callable[[], float],
         transport: Transport,
-        on_fault: Callable[[int, PeerId, str, bool], None] | None = None,
+        on_fault: Callable[[int, PeerId, str, Severity], None] | None = None,
     ) -> None:
         """`on_fault` hears of every fault that is written down."""
         self._names = names
@@ -125,15 +126,26 @@ class RoundRecord:
         who = None if peer is None else self._names.get(peer, peer)
         self._record(journal.Refused(at=self._wall_clock(), peer=who, address=address, reason=reason, count=count))
 
-    def fault(self, number: int, culprit: PeerId, reason: str, *, proved: bool = False) -> None:
-        """A peer did what no honest peer does. One that does nothing else must not fill the disk."""
+    def fault(self, number: int, culprit: PeerId, reason: str, severity: Severity = Severity.HIGH) -> None:
+        """A peer did what no honest peer does. One that does nothing else must not fill the disk; nor hide what evicts
+        it behind much that does not.
+        """
         self._faulted[culprit] += 1
-        if self._faulted[culprit] > TOLD_A_ROUND:
+        if self._faulted[culprit] > TOLD_A_ROUND and severity is Severity.HIGH:
             return
-        name = self._names[culprit]
-        self._record(journal.Faulted(at=self._wall_clock(), round=number, peer=name, reason=reason, proved=proved))
+        proved, witnessed = severity is Severity.PROVED, severity is Severity.WITNESSED
+        self._record(
+            journal.Faulted(
+                at=self._wall_clock(),
+                round=number,
+                peer=self._names[culprit],
+                reason=reason,
+                proved=proved,
+                witnessed=witnessed,
+            )
+        )
         if self._on_fault is not None:
-            self._on_fault(number, culprit, reason, proved)
+            self._on_fault(number, culprit, reason, severity)
 
     def recalled(self, number: int, recalled: Recalled) -> None:
         """What a convict had brought was taken out of the base, or could not be."""

@@ -31,7 +31,7 @@ from consensus.seeds import Seeds
 from consensus.sharing import Update
 from consensus.standpoint_rules import Standpoint
 from crypto.identity import PeerId
-from detect.peers.evidence import Evidence
+from detect.peers.evidence import Evidence, Severity
 from node import journal
 from node.attendance import Attendance
 from node.cell_transport import CellTransport
@@ -249,9 +249,9 @@ class Runtime:
         self._checkpoint(number + 1)
         return assessment, review
 
-    def _note_fault(self, number: int, culprit: PeerId, reason: str, proved: bool) -> None:
+    def _note_fault(self, number: int, culprit: PeerId, reason: str, severity: Severity) -> None:
         if self._lookout is not None:
-            self._lookout.fault(number, culprit, reason, proved=proved)
+            self._lookout.fault(number, culprit, reason, severity)
 
     def _ahead_of(self, number: int) -> int | None:
         """The round to join when most of the committee is more than one further than `number`.

@@ -57,7 +57,7 @@ class Watching(Protocol):
     def begin(self) -> None:
         """A round begins."""
 
-    def fault(self, number: int, culprit: PeerId, reason: str, *, proved: bool = False) -> None:
+    def fault(self, number: int, culprit: PeerId, reason: str, severity: Severity = Severity.HIGH) -> None:
         """A peer did what no honest peer does."""
 
     def take_faults(self) -> list[Evidence]:
@@ -92,10 +92,9 @@ class Lookout:
 
     # --- the loop ---------------------------------------------------------------------------------------------------
 
-    def fault(self, number: int, culprit: PeerId, reason: str, *, proved: bool = False) -> None:
+    def fault(self, number: int, culprit: PeerId, reason: str, severity: Severity = Severity.HIGH) -> None:
         """A peer did what no honest peer does; weighed at the next review."""
         if len(self._pending) < _MAX_PENDING:
-            severity = Severity.PROVED if proved else Severity.HIGH
             self._pending.append(Evidence(culprit, number, FAULT, severity, reason))
 
     def begin(self) -> None:

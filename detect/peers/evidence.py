@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Final
 
 from crypto.identity import PeerId
 
@@ -22,11 +23,24 @@ class Severity(StrEnum):
     LOW = "low"
     MEDIUM = "medium"
     HIGH = "high"
+    WITNESSED = "witnessed"
+    """Follows from what was decided in a round that we took part in: as long as no more members lie than are tolerated,
+    no honest node comes by it, so it evicts. Nobody else's word for it does.
+    """
     PROVED = "proved"
     """Shown by what the peer itself signed: no honest node can come by it, so it evicts."""
 
 
-SHARE_OF_PENALTY = {Severity.LOW: 0.12, Severity.MEDIUM: 0.4, Severity.HIGH: 1.0, Severity.PROVED: 4.0}
+EVICTS: Final = (Severity.WITNESSED, Severity.PROVED)
+
+
+SHARE_OF_PENALTY = {
+    Severity.LOW: 0.12,
+    Severity.MEDIUM: 0.4,
+    Severity.HIGH: 1.0,
+    Severity.WITNESSED: 4.0,
+    Severity.PROVED: 4.0,
+}
 """Reputation that a fact costs, as a share of the penalty in the topology file."""
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from crypto.identity import PeerId
-from detect.peers.evidence import FAULT, SHARE_OF_PENALTY, Evidence, Severity
+from detect.peers.evidence import EVICTS, FAULT, SHARE_OF_PENALTY, Evidence, Severity
 from detect.peers.quarantine import Response, Standing, Verdict
 
 FULL = 100.0
@@ -53,7 +53,7 @@ class Reputations:
         cost = min(record.score, cost)
         record.score -= cost
         record.facts.append((evidence, -cost))
-        if evidence.severity is Severity.PROVED:
+        if evidence.severity in EVICTS:
             standing = Standing(Verdict.EVICTED, 0.0, record.standing.offences)
         else:
             grave = evidence.severity is not Severity.LOW

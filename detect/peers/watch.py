@@ -45,8 +45,8 @@ _RUIN: Final = (5.0, 20.0)
 """Nats that a vector costs on the holdout: medium, high. A guess among ten classes costs 2.3."""
 _RARE: Final = 0.25
 """Share of an update's energy in coordinates that others leave alone (`rare_shares`), where it is 15 deviations out.
-MNIST's backdoors at Dirichlet 1.0 and 0.3 are so in most of the first rounds. Of honest nodes (Dirichlet 0.1 to 1.0, one
-class a node, 8 and 24 nodes, softmax and an MLP) some are once; in three rounds, which it takes, none was beyond 12.
+MNIST's backdoors at Dirichlet 1.0 and 0.3 are so in most of the first rounds. Of honest nodes (Dirichlet 0.1 to 1.0,
+one class a node, 8 and 24 nodes, softmax and an MLP) some are once; in three rounds, as it takes, none was beyond 12.
 At 0.1, and where honest rows light the trigger's pixels too (digits), backdoors are no further out, and not found.
 """
 _EARLY: Final = 0.4
@@ -297,7 +297,7 @@ class PeerWatch:
             part.restore(stored)
 
 
-_ORDER: Final = {Severity.LOW: 0, Severity.MEDIUM: 1, Severity.HIGH: 2, Severity.PROVED: 3}
+_ORDER: Final = {severity: place for place, severity in enumerate(Severity)}
 _SAYS: Final = {
     "norm": "length of its update",
     "cosine": "cosine of its update to the median one",

@@ -27,6 +27,7 @@ from consensus.private_round import PrivateRound
 from consensus.private_stages import Enter
 from consensus.shamir_sharing import ShamirSharing
 from consensus.sharing import Sharing
+from crypto.commitment import DIGEST_BYTES
 from crypto.field import PRIME, Vector
 from crypto.norm_proof import share_bits
 from crypto.randomness import SEED_BYTES, Stream
@@ -144,7 +145,10 @@ class WrongCertificate(_Opener):
     """Signs another sum than the one opened."""
 
     def _opened(self, message: RoundMessage, notary: Notary) -> Sequence[RoundMessage]:
-        return [notary.item(Stage.CERTIFY, _ANOTHER) if self._is_mine(message, Stage.CERTIFY) else message]
+        if not self._is_mine(message, Stage.CERTIFY):
+            return [message]
+        parts = bytes(message.body[DIGEST_BYTES:])  # what it made the right sum of: it has nothing better to show
+        return [notary.item(Stage.CERTIFY, _ANOTHER + parts)]
 
 
 class Silent(Betrayal):

@@ -23,7 +23,7 @@ from consensus.private_outcome import PrivateOutcome
 from consensus.sharing import Update
 from crypto.field import Signed
 from crypto.identity import PeerId
-from detect.peers.evidence import Evidence
+from detect.peers.evidence import Evidence, Severity
 from detect.peers.watch import Findings
 from node.lab.attacks import Attack, View, within
 from node.learning.learner import Assessment, Learner, Trained
@@ -147,7 +147,7 @@ class Liar:
     def begin(self) -> None:
         """A round begins."""
 
-    def fault(self, number: int, culprit: PeerId, reason: str, *, proved: bool = False) -> None:
+    def fault(self, number: int, culprit: PeerId, reason: str, severity: Severity = Severity.HIGH) -> None:
         """It holds nothing against anybody."""
 
     def take_faults(self) -> list[Evidence]:

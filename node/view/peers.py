@@ -152,7 +152,7 @@ class Peers:
         if isinstance(event, journal.Faulted):
             peer.faults += 1
             peer.proved_faults += event.proved
-            kind, severity = "fault", "proved" if event.proved else "high"
+            kind, severity = "fault", "proved" if event.proved else "witnessed" if event.witnessed else "high"
         else:
             kind, severity = plain(event.kind, NAME_MAX), event.severity
         reason = plain(event.reason, TEXT_MAX)

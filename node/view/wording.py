@@ -45,6 +45,10 @@ def _told(event: journal.Event) -> tuple[Level, str]:
             return _of_peer(event)
 
 
+def _sure(event: journal.Faulted) -> str:
+    return ", proved" if event.proved else ", witnessed" if event.witnessed else ""
+
+
 def _round(event: journal.RoundClosed) -> tuple[Level, str]:
     if event.outcome == "void":
         return "warning", f"round {event.round} void: {event.void or 'no quorum was present'}"
@@ -60,10 +64,10 @@ def _round(event: journal.RoundClosed) -> tuple[Level, str]:
 def _of_peer(event: journal.Event) -> tuple[Level, str]:
     match event:
         case journal.Evidence():
-            level: Level = "error" if event.severity in ("high", "proved") else "warning"
+            level: Level = "error" if event.severity in ("high", "witnessed", "proved") else "warning"
             return level, f"evidence against {event.peer} ({event.severity}, {event.kind}): {event.reason}"
         case journal.Faulted():
-            return "error", f"fault of {event.peer}{', proved' if event.proved else ''}: {event.reason}"
+            return "error", f"fault of {event.peer}{_sure(event)}: {event.reason}"
         case journal.VerdictChanged():
             change = f"{event.peer}: {event.before} → {event.after}"
             return _VERDICT_LEVELS.get(event.after, "info"), f"{change}: {event.reason}"

@@ -111,7 +111,7 @@ class Alone:
             range(6),
             mine,
             bytes,
-            lambda who, why, _: self.named.setdefault(who, why),
+            lambda who, why, *_: self.named.setdefault(who, why),
             0.0,
         )
         self.opening.advance(0.0, ())

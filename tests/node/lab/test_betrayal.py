@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from consensus.conviction import Certainty
 from consensus.encrypted_sharing import EncryptedSharing
 from consensus.private_dealer import PrivateDealer
 from consensus.private_round import PrivateRound
@@ -15,6 +16,7 @@ from detect.peers.quarantine import Verdict
 from detect.peers.watch import PeerWatch, WatchTerms
 from node.lab.betrayal import BETRAYALS, betraying
 from node.lab.lying import betraying_of, lying
+from node.private_player import SEVERITY
 from node.watch import Lookout
 from overlay import topology_schema
 from overlay.topology import parse_topology
@@ -26,13 +28,18 @@ LIAR = 3
 REST = tuple(index for index in range(8) if index != LIAR)
 DEALERS = ("long-vector", "wrong-shares", "rubbish", "wrong-nonce")
 """Whose update is not in the sum: the lie is about it, or comes before it is fixed."""
-EVICTED = ("equivocation", "rubbish", "wrong-nonce", "wrong-scalars")
-"""Whose own signature shows the lie to anybody. The others are named by what only members can tell."""
+PROVED = ("equivocation", "rubbish", "wrong-nonce", "wrong-scalars", "two-votes")
+"""Whose own signatures show the lie to anybody. The others are evicted by what members of that round witness."""
+KINDS = sorted(set(BETRAYALS) - {"silent"})
 
 
-def round_with(kind, *, direct=True):
-    terms = terms_of(EIGHT, rows=128, direct_bytes=32 * 1024 if direct else 0)
-    return Cell(terms, build=lambda i, given: BETRAYALS[kind](**given) if i == LIAR else None).run()
+def round_with(kind, *, direct=True, absent=None):
+    rows = 128 if kind == "long-vector" else 32  # how many tell a long vector from another
+    terms = terms_of(EIGHT, rows=rows, direct_bytes=32 * 1024 if direct else 0)
+    run = Cell(terms, build=lambda i, given: BETRAYALS[kind](**given) if i == LIAR else None)
+    if absent is not None:
+        run.members[absent].tamper = lambda *_: None
+    return run.run()
 
 
 def believed(run, member):
@@ -42,7 +49,7 @@ def believed(run, member):
     lookout = Lookout(watch, lambda: 100.0)
     outcome = run.members[member].outcome
     for culprit in outcome.culprits:
-        lookout.fault(3, culprit.peer, culprit.reason, proved=culprit.proved)
+        lookout.fault(3, culprit.peer, culprit.reason, SEVERITY[culprit.certainty])
     for fact in lookout.take_faults():
         watch.accuse(fact, 100.0)
     watch.settle(100.0)
@@ -56,17 +63,35 @@ LATE = ("wrong-opening", "two-openings", "wrong-certificate")
 
 @pytest.mark.parametrize(
     ("kind", "direct"),
-    [*((kind, True) for kind in sorted(set(BETRAYALS) - {"silent"})), *((kind, False) for kind in LATE)],
+    [*((kind, True) for kind in KINDS), *((kind, False) for kind in LATE)],
 )
-def test_it_is_named_and_shunned_within_the_round_by_every_honest_member(kind, direct):
+def test_it_is_named_and_evicted_within_the_round_by_every_honest_member(kind, direct):
     run = round_with(kind, direct=direct)
     assert run.check(but=(LIAR,)) == {REST if kind in DEALERS else tuple(range(8))}
-    wanted = Verdict.EVICTED if kind in EVICTED else Verdict.QUARANTINED
-    assert [believed(run, member) for member in REST] == [(wanted, {Verdict.TRUSTED})] * 7
+    assert [believed(run, member) for member in REST] == [(Verdict.EVICTED, {Verdict.TRUSTED})] * 7
+    certainties = {culprit.certainty for o in run.outcomes(but=(LIAR,)) for culprit in o.culprits}
+    assert certainties == {Certainty.PROVED if kind in PROVED else Certainty.WITNESSED}
 
 
-def test_one_wrong_share_is_settled_in_public_and_still_no_proof():
-    """The key is out then, and so is what was dealt; that it is on no codeword is shown by what the others hold."""
+ABSENT = 6
+
+
+@pytest.mark.parametrize(
+    ("kind", "direct"),
+    [*((kind, True) for kind in KINDS), *((kind, False) for kind in LATE)],
+)
+def test_it_is_evicted_with_an_honest_member_absent_where_no_two_liars_could_have_made_it_up(kind, direct):
+    """Of seven signed shares, one of which is off, two liars could be the other two: see `conviction.located`."""
+    run = round_with(kind, direct=direct, absent=ABSENT)
+    honest = tuple(member for member in REST if member != ABSENT)
+    run.check(but=(LIAR, ABSENT))
+    open_to_doubt = kind == "wrong-opening" and direct
+    wanted = Verdict.QUARANTINED if open_to_doubt else Verdict.EVICTED
+    assert [believed(run, member) for member in honest] == [(wanted, {Verdict.TRUSTED})] * 6
+
+
+def test_a_dealer_of_one_wrong_share_disputes_nobody_and_is_convicted_by_that():
+    """It knows that the holder said what it was dealt: an honest dealer would have shown that it did not."""
 
     class One(PrivateDealer):
         def _rows(self, block):
@@ -80,7 +105,7 @@ def test_one_wrong_share_is_settled_in_public_and_still_no_proof():
 
     run = Cell(terms_of(EIGHT, rows=128), build=lambda i, given: Dealing(**given) if i == LIAR else None).run()
     assert run.check(but=(LIAR,)) == {REST}
-    assert [believed(run, member)[0] for member in REST] == [Verdict.QUARANTINED] * 7
+    assert [believed(run, member) for member in REST] == [(Verdict.EVICTED, {Verdict.TRUSTED})] * 7
 
 
 def test_who_falls_silent_may_have_crashed_and_is_left_out_and_not_blamed():

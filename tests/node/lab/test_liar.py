@@ -8,6 +8,7 @@ from consensus.masked_sharing import MaskedSharing
 from consensus.private_outcome import PrivateOutcome
 from consensus.shamir_sharing import ShamirSharing
 from consensus.sharing import Update
+from detect.peers.evidence import Severity
 from node.lab.attacks_on_data import attack
 from node.lab.liar import Lattice, Liar
 from node.lab.lying import lattice_of, lying, rows_of
@@ -108,7 +109,7 @@ def test_the_lattice_is_that_of_the_sharing(mode):
 
 def test_it_shuns_nobody_and_accuses_nobody():
     made, _ = liar("alie")
-    made.fault(0, HONEST, "x", proved=True)
+    made.fault(0, HONEST, "x", Severity.PROVED)
     made.begin()
     review = made.review(0, outcome(np.zeros(6, np.float32)), np.zeros(6, np.float32), None, made.take_faults())
     assert (review.findings.evidence, review.findings.changes, made.shunned) == ((), (), frozenset())

@@ -4,11 +4,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from rich.console import Console
 
 from consensus.company import squared_distances
 from detect.peers import watch
-from tests.benchmarks import byzantine, byzantine_calm, byzantine_plant, byzantine_published
+from tests.benchmarks import byzantine, byzantine_calm, byzantine_plant, byzantine_published, byzantine_tasks
 from tests.benchmarks.byzantine_learning import Learners, Problem, Rows, by_class, softmax
 from tests.benchmarks.byzantine_modes import (
     ACCEPTED_SHARE,
@@ -21,6 +20,7 @@ from tests.benchmarks.byzantine_modes import (
     one_of,
     squared,
 )
+from tests.benchmarks.byzantine_tasks import carry_out, grid
 
 
 def small(classes=4, features=12):
@@ -129,9 +129,9 @@ def test_liars_deal_the_noise_that_serves_them_and_nobody_weighs_more_than_a_sum
 
 def test_where_nobody_lies_hardly_anybody_is_shunned_and_nobody_evicted():
     """One seed, fewer rounds, a small problem; `make bench ONLY=byzantine` has the figures."""
-    found = dict(byzantine_calm.measured(PROBLEM, 120, (1,)))
-    assert list(found) == ["open", "fixed cell", "drawn cells"]
-    for calm in found.values():
+    assert list(byzantine_calm.WAYS) == ["open", "fixed cell", "drawn cells"]
+    for way in byzantine_calm.WAYS:
+        calm = byzantine_calm.once(PROBLEM, way, seed=1, rounds=120)
         assert calm.evicted == 0
         assert calm.shunned_share <= 0.01
         assert calm.accuracy > 70
@@ -202,14 +202,10 @@ def test_the_start_is_as_long_as_published_and_says_little():
     assert (seen - seen.mean(axis=2, keepdims=True)).std() < 0.5
 
 
-def test_figures_and_heat_map(tmp_path, monkeypatch):
-    modes = ("open mean", f"open {byzantine.DEFAULT}", "private bound", "private screen")
-    extent = byzantine.Extent({"small": (modes, ("none", "backdoor"), ("iid",), 2)}, 0, ())
-    results = dict(byzantine.matrix(PROBLEM, extent, Console(quiet=True)))
-    assert len(results) == 8
-    figures = byzantine.figures_of(results, full=False)
-    assert "small_iid_private_screen_backdoor_mean_percent" in set(figures)
-    assert "small_iid_open_mean_backdoor_backdoor_percent" in set(figures)
-    byzantine.tables(results, Console(quiet=True))
-    byzantine.heat_map(results, tmp_path / "map.png")
-    assert (tmp_path / "map.png").stat().st_size > 1000
+@pytest.mark.parametrize("mode", ["open mean", f"open {byzantine.DEFAULT}", "private bound", "private screen"])
+def test_a_cell_of_the_matrix_is_a_task(mode, monkeypatch):
+    monkeypatch.setattr(byzantine_tasks, "_problem", lambda name: {"small": PROBLEM}[name])
+    result = carry_out(*grid("small", 2, [mode], ["backdoor"], ["iid"]))
+    assert 0 < result["worst"] <= result["mean"] <= 100
+    assert result["success"] is not None
+    assert result["evicted"] == 0

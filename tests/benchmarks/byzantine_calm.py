@@ -7,7 +7,7 @@ Whom the watch shuns is still averaged here: that only makes more rounds in whic
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -85,27 +85,32 @@ def of_sums(problem: Problem, setting: Setting, cells: Cells) -> Calm:
     return Calm(float(scores.mean()), shunned / (setting.rounds * (n - 1)), len(watch.evicted()))
 
 
-def measured(problem: Problem, rounds: int = ROUNDS, seeds: Sequence[int] = (1, 2, 3)) -> Iterator[tuple[str, Calm]]:
-    """Open, fixed cell, drawn cells; the mean over seeds, evictions in all."""
+def once(problem: Problem, way: str, seed: int, rounds: int = ROUNDS) -> Calm:
+    """`way`: one of WAYS."""
     open_ = Setting(partition=PARTITION, honest=24, liars=0, rounds=rounds, rate=0.05, rule="fading-mean", byzantine=4)
-    private = replace(open_, clip=0.4, momentum=0.7)
-    ways: dict[str, Callable[[int], Calm]] = {
-        "open": lambda seed: _open(problem, replace(open_, seed=seed)),
-        "fixed cell": lambda seed: of_sums(problem, replace(private, seed=seed, honest=8), in_turn(8)),
-        "drawn cells": lambda seed: of_sums(problem, replace(private, seed=seed), drawn(24, 8)),
-    }
-    for name, way in ways.items():
-        found = [way(seed) for seed in seeds]
-        yield (
-            name,
-            Calm(
-                float(np.mean([each.accuracy for each in found])),
-                float(np.mean([each.shunned_share for each in found])),
-                sum(each.evicted for each in found),
-            ),
-        )
+    return WAYS[way](problem, replace(open_, seed=seed))
+
+
+def mean(found: Sequence[Calm]) -> Calm:
+    """Of several seeds; evictions in all."""
+    return Calm(
+        float(np.mean([each.accuracy for each in found])),
+        float(np.mean([each.shunned_share for each in found])),
+        sum(each.evicted for each in found),
+    )
 
 
 def _open(problem: Problem, setting: Setting) -> Calm:
     outcome = in_the_open(problem, setting, "none")
     return Calm(outcome.mean, outcome.false_share, outcome.evicted)
+
+
+def _private(setting: Setting) -> Setting:
+    return replace(setting, clip=0.4, momentum=0.7)
+
+
+WAYS: Mapping[str, Callable[[Problem, Setting], Calm]] = {
+    "open": _open,
+    "fixed cell": lambda problem, setting: of_sums(problem, replace(_private(setting), honest=8), in_turn(8)),
+    "drawn cells": lambda problem, setting: of_sums(problem, _private(setting), drawn(24, 8)),
+}

@@ -214,16 +214,19 @@ def one_of(name: str, f: int, seen: np.ndarray, kept: np.ndarray, own: int) -> n
     rule = lookup(name, f)
     even = np.full(len(vectors), 1 / len(vectors))
     if isinstance(rule, DistanceAverage):
-        weights = rule.weights(Company(squared(vectors), even, f, place if name in SELF_CENTRED else None))
+        self_centred = name in SELF_CENTRED
+        distances = squared(vectors, vectors[place] if self_centred else None)
+        weights = rule.weights(Company(distances, even, f, place if self_centred else None))
         return (weights @ vectors).astype(np.float32)
     if name == "mean":
         return np.asarray(vectors.mean(axis=0))
     return rule(list(vectors), list(even), Standpoint(own=place))
 
 
-def squared(vectors: np.ndarray) -> np.ndarray:
-    """|x_i − x_j|², (k, k), around the median, so that one product is precise enough. An infinite liar is drawn in."""
-    apart = vectors.astype(np.float64) - np.median(vectors, axis=0)
+def squared(vectors: np.ndarray, near: np.ndarray | None = None) -> np.ndarray:
+    """|x_i − x_j|², (k, k), around the median, or `near` where most are, so that one product is precise enough."""
+    # Where each node has a centre of its own the median would be half of the work.
+    apart = vectors.astype(np.float64) - (np.median(vectors, axis=0) if near is None else near)
     gram = apart @ apart.T
     norms = np.diag(gram)
     result: np.ndarray = np.maximum(norms[:, None] + norms[None, :] - 2 * gram, 0.0)

@@ -17,7 +17,7 @@ import structlog
 import trio
 from hypercorn.app_wrappers import ASGIWrapper
 from hypercorn.config import Config
-from hypercorn.events import RawData
+from hypercorn.events import Closed, Event, RawData
 from hypercorn.logging import Logger
 from hypercorn.protocol.h11 import H11Protocol
 from hypercorn.trio.task_group import TaskGroup
@@ -67,10 +67,19 @@ class Connection(TCPServer):
                     await self._read_data()
                     # Who has gone makes room: Hypercorn would keep the place until the idle time is over.
                     await self.idle_task.stop()
-        except OSError:
-            pass  # the peer is gone, in the middle of something
+        except* OSError:
+            pass  # the peer is gone, in the middle of something or before it began
         finally:
             await self._close()
+
+    async def protocol_send(self, event: Event) -> None:
+        """As it was, but who is gone while an answer to them begins is gone, and no fault of the application: the task
+        that reads closes the stream at this moment.
+        """
+        try:
+            await super().protocol_send(event)
+        except trio.BusyResourceError:
+            await self.protocol.handle(Closed())
 
     def _protocol(self, group: TaskGroup, sock: trio.socket.SocketType, *, secure: bool) -> H11Protocol:
         peer = parse_socket_addr(sock.family, sock.getpeername())

@@ -2,6 +2,7 @@
 
 import socket
 import ssl
+import struct
 from contextlib import asynccontextmanager, suppress
 
 import pytest
@@ -80,6 +81,41 @@ async def test_who_has_gone_makes_room_at_once(face, monkeypatch):
             await gone.aclose()
         assert (await ask(port, GET % (b"/healthz", b"")))[1] == b'{"status":"ok"}'
         assert trio.current_time() - began < connection.IDLE_S  # and not 20 times that
+
+
+async def test_who_goes_before_the_connection_is_taken_up_is_no_line_in_the_log(face):
+    token = face.token("v").encode()
+    with structlog.testing.capture_logs() as lines:
+        async with served(face) as port:
+            for _ in range(5):
+                gone = socket.create_connection(("127.0.0.1", port))
+                gone.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # no goodbye: a reset
+                gone.close()  # the loop has not come to it: nothing was awaited
+            assert (await ask(port, GET % (b"/healthz", token)))[1] == b'{"status":"ok"}'
+    assert lines == []
+
+
+async def test_who_goes_while_an_answer_begins_is_no_fault_of_the_application(face, monkeypatch):
+    """The task that reads closes the stream, the one that answers comes upon it."""
+    met = trio.Event()
+
+    async def send_all(stream, data):
+        if stream.socket.getsockname()[1] == port and not met.is_set():
+            met.set()
+            raise trio.BusyResourceError("another task is currently sending data on this SocketStream")
+        await real(stream, data)
+
+    real = trio.SocketStream.send_all
+    monkeypatch.setattr(trio.SocketStream, "send_all", send_all)
+    token = face.token("v").encode()
+    with structlog.testing.capture_logs() as lines:
+        async with served(face) as port:
+            gone = await trio.open_tcp_stream("127.0.0.1", port)
+            await gone.send_all(GET % (b"/healthz", token))
+            await met.wait()
+            await gone.aclose()
+            assert (await ask(port, GET % (b"/healthz", token)))[1] == b'{"status":"ok"}'
+    assert lines == []
 
 
 async def test_connections_beyond_the_bound_wait_and_the_idle_make_room(face, monkeypatch):

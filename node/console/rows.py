@@ -15,11 +15,14 @@ Line = Callable[[int, int, Ink], Text]
 
 
 class Rows:
-    """Items by key; the cursor stays on its key while items come and go. With `follow` it stays on the last."""
+    """Items by key; the cursor stays on its key while items come and go. With `follow` it stays on the last, and with
+    `newest_first` on the first as long as it is there.
+    """
 
-    def __init__(self, title: str, empty: str, *, follow: bool = False) -> None:
+    def __init__(self, title: str, empty: str, *, follow: bool = False, newest_first: bool = False) -> None:
         self.title, self.subtitle = title, ""
         self.follow = follow
+        self._newest_first = newest_first
         self.room = 1
         """Lines for items when it was drawn last."""
         self._empty = empty
@@ -43,6 +46,8 @@ class Rows:
         self._empty = self._empty if empty is None else empty
         if self.follow:
             self._cursor = max(0, len(keys) - 1)
+        elif self._newest_first and self._cursor == 0:
+            self._top = 0
         elif under is not None and not (self._cursor < len(keys) and keys[self._cursor] == under):
             # Items of a list that is cut at its front move up: the cursor and the window move with them.
             place = next((number for number, key in enumerate(keys) if key == under), None)

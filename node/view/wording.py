@@ -54,11 +54,9 @@ def _round(event: journal.RoundClosed) -> tuple[Level, str]:
         return "warning", f"round {event.round} void: {event.void or 'no quorum was present'}"
     absent = f", {len(event.absent)} absent" if event.absent else ""
     traffic = size(event.bytes_sent + event.bytes_received)
-    text = (
-        f"round {event.round} closed in {duration(event.round_s)}: {len(event.present)} averaged{absent}, "
-        f"accuracy {accuracy(event.holdout_accuracy)}, {traffic}"
-    )
-    return "info", text
+    who = f"{len(event.present)} averaged{absent}"
+    text = f"accuracy {accuracy(event.holdout_accuracy)}, {who}, {duration(event.round_s)}, {traffic}"
+    return "info", f"round {event.round} closed: {text}"
 
 
 def _of_peer(event: journal.Event) -> tuple[Level, str]:

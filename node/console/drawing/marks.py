@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from node.console.drawing.ink import Ink
-from node.view.read_models import ModuleView, PeerView
+from node.view.read_models import ModuleView, Overview, PeerView
 
 NODE_MARKS: Final = {
     "awaited": ("○", "AWAITED"),
@@ -29,6 +29,11 @@ MODULE_MARKS: Final = {
     "unknown": ("·", "NOT TOLD"),
 }
 LEVEL_MARKS: Final = {"debug": ("·", "DEBUG"), "info": (" ", "INFO"), "warning": ("!", "WARN"), "error": ("✖", "ERROR")}
+
+
+def shown_state(node: Overview) -> str:
+    """Its state; whoever stopped after its last round has finished: that is what somebody looks for."""
+    return "finished" if node.state == "stopped" and 0 < node.rounds <= node.round else node.state
 
 
 def node_style(state: str, ink: Ink) -> str:

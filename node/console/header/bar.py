@@ -9,7 +9,7 @@ from rich.text import Text
 from node.console.desk import Link, Scene
 from node.console.drawing.cells import Row, paper_style, rows_of
 from node.console.drawing.ink import Ink
-from node.console.drawing.marks import NODE_MARKS, node_style
+from node.console.drawing.marks import NODE_MARKS, node_style, shown_state
 from node.console.drawing.words import clock, fit
 from node.console.sheet import Sheet
 from node.words import duration, plain
@@ -66,9 +66,10 @@ def first_line(scene: Scene, width: int, ink: Ink) -> Text:
     left = Text(no_wrap=True).append("❧ ", ink.accent)
     left.append(fit(desk.current or "no node yet", min(24, len(desk.current) or 11)), f"bold {ink.text}")
     if len(desk.views) > 1:
-        left.append(f" {list(desk.views).index(desk.current) + 1}/{len(desk.views)} [ ]", ink.dim)
-    mark, word = NODE_MARKS[node.state]
-    left.append(f"  {mark} {word}", f"bold {node_style(node.state, ink)}")
+        left.append(f" [ {list(desk.views).index(desk.current) + 1}/{len(desk.views)} ]", ink.dim)  # the keys for it
+    state = shown_state(node)
+    mark, word = NODE_MARKS[state]
+    left.append(f"  {mark} {word}", f"bold {node_style(state, ink)}")
     if node.rounds:
         left.append(f"  round {node.round}/{node.rounds}", ink.text)
     right = link_text(desk.link, scene, ink)

@@ -28,7 +28,8 @@ class ModelPane(ListPane):
     ]
 
     def __init__(self, *, id: str | None = None) -> None:  # noqa: A002 - textual's name
-        super().__init__(Rows("Versions", "No promotion yet: the champion is the initial model."), id=id)
+        empty = "No promotion yet: the champion is the initial model."
+        super().__init__(Rows("Versions", empty, newest_first=True), id=id)
         self._versions: list[VersionView] = []
         self._champion = 0
         self._panels = (
@@ -41,7 +42,10 @@ class ModelPane(ListPane):
         """As `Pane.places`."""
         left, right = room.across(Share(), 62 if room.width >= WIDE else 34)
         tall = room.height >= TALL
-        boxes = left.down(10, Share(), 14) if tall else left.down(9, Share(), 6)
+        # Layers take what they need, so that a model of two leaves its room to the plot.
+        known = len(self._scene.model.layer_change) if self._scene is not None else 0
+        layers = max(4, min(14 if tall else 6, known + 2))
+        boxes = left.down(10 if tall else 9, Share(), layers)
         return [*zip(self._panels, boxes, strict=True), (self.rows, right)]
 
     def prepare(self, scene: Scene) -> None:

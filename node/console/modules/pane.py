@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
+from textwrap import wrap
 from typing import Final
 
 from rich.text import Text
@@ -36,17 +37,33 @@ def draw_module(name: str, scene: Scene, width: int, height: int, ink: Ink) -> T
     module = scene.modules[name]
     mark, word = MODULE_MARKS[module.status]
     text = Text(no_wrap=True).append(f"{mark} {word}", f"bold {module_style(module, ink)}")
-    text.append(f"  {PURPOSE[name]}" if module.at is None else f"  since {clock(module.at)}", ink.dim)
+    since = PURPOSE[name] if module.at is None else f"since {clock(module.at)}"
+    if text.cell_len + 2 + len(since) > width:
+        since = since.removeprefix("since ")
+    text.append(f"  {since}", ink.dim)
     text.truncate(width, overflow="ellipsis")
-    lines: list[tuple[str, Cell]] = [("why", module.reason)] if module.reason else []
-    lines += [(key.replace("_", " "), _value(value)) for key, value in module.settings.items()]
     room = max(0, height - 1)
+    settings = [_setting(key, value) for key, value in module.settings.items()]
+    lines: list[tuple[str, Cell]] = [*_reason(module.reason, width, max(1, room - len(settings))), *settings]
     if len(lines) > room:
         lines = [*lines[: max(0, room - 1)], ("…", f"{len(lines) - room + 1} more")]
     if lines:
         label = min(max(len(name) for name, _ in lines) + 2, max(8, width * 3 // 5))
         text.append("\n").append_text(facts(lines, width, ink, label=label))
     return text
+
+
+def _reason(reason: str, width: int, most: int) -> list[tuple[str, Cell]]:
+    """In as many lines as settings leave to it."""
+    cut = wrap(reason, max(8, width - len("why") - 2), max_lines=most, placeholder="…")
+    return [("" if number else "why", line) for number, line in enumerate(cut)]
+
+
+def _setting(key: str, value: str | float | bool | None) -> tuple[str, str]:
+    """What is named for its unit has the unit behind the figure."""
+    if key.endswith("_s") and isinstance(value, int | float):
+        return key.removesuffix("_s").replace("_", " "), f"{_value(value)} s"
+    return key.replace("_", " "), _value(value)
 
 
 def _value(value: str | float | bool | None) -> str:

@@ -13,6 +13,7 @@ from node.console.drawing.marks import LEVEL_MARKS, level_style
 from node.console.drawing.plot import Series, plot
 from node.console.drawing.table import Cell, facts
 from node.console.drawing.words import clock, epsilon, fit, percent
+from node.view import Alert
 from node.words import count, distance, duration, plain, size
 
 HIDDEN: Final = {
@@ -22,7 +23,7 @@ HIDDEN: Final = {
     "ckks": "secret",
     "bfv": "secret",
 }
-NOISE: Final = {"off": "no noise", "record": "noise hides a row", "update": "noise hides a node"}
+NOISE: Final = {"off": "none", "record": "hides a row", "update": "hides a node"}
 NEARLY: Final = 0.9
 """Share of a budget from which on its gauge is amber."""
 
@@ -120,26 +121,28 @@ def draw_traffic(scene: Scene, width: int, height: int, ink: Ink) -> Text:
 
 
 def draw_alerts(scene: Scene, width: int, height: int, ink: Ink) -> Text:
-    """What is wrong now; where nothing is, the last that happened."""
-    alerts = scene.alerts
+    """What is wrong now, and in what room that leaves, the last that happened."""
     if scene.overview.state == "awaited":
         return _awaited("Nothing is known yet: the first event of a journal is awaited.", ink)
-    if not alerts:
-        text = Text("● nothing is wrong\n", ink.good, no_wrap=True)
-        for line in scene.log[-max(0, height - 1) :]:
-            text.append(f"{clock(line.at)}  ", ink.dim).append(fit(line.text, width - 10).rstrip() + "\n", ink.text)
-        text.rstrip()
-        return text
+    alerts = scene.alerts
     shown = alerts if len(alerts) <= height else alerts[: height - 1]
-    text = Text(no_wrap=True)
-    for alert in shown:
-        mark, word = LEVEL_MARKS[alert.gravity]
-        text.append(f"{mark} {word:<6}", f"bold {level_style(alert.gravity, ink)}")
-        text.append(fit(alert.text, width - 8).rstrip() + "\n", ink.text)
+    lines = [_alert(alert, width, ink) for alert in shown] or [Text("● nothing is wrong", ink.good)]
     if len(shown) < len(alerts):
-        text.append(f"and {len(alerts) - len(shown)} more", ink.dim)
-    text.rstrip()
-    return text
+        lines.append(Text(f"and {len(alerts) - len(shown)} more", ink.dim))
+    room = height - len(lines)
+    if room > 1 or (room and not alerts):
+        told = [line for line in scene.log if line.level != "debug"][-room:]
+        for line in reversed(told):  # the newest first: where the room is short it is there
+            style = level_style(line.level, ink) if line.level in ("warning", "error") else ink.dim
+            text = Text(f"{clock(line.at)} ", ink.dim, no_wrap=True)
+            lines.append(text.append(fit(line.text, width - 9).rstrip(), style))
+    return Text("\n", no_wrap=True).join(lines)
+
+
+def _alert(alert: Alert, width: int, ink: Ink) -> Text:
+    mark, word = LEVEL_MARKS[alert.gravity]
+    text = Text(f"{mark} {word:<6}", f"bold {level_style(alert.gravity, ink)}", no_wrap=True)
+    return text.append(fit(alert.text, width - 8).rstrip(), ink.text)
 
 
 def _awaited(text: str, ink: Ink) -> Text:

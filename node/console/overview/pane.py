@@ -27,7 +27,7 @@ class OverviewPane(Pane):
             Panel("Consensus distance", draw_distance, rounds_seen),
         )
         self._figures = Panel("Round", draw_round), Panel("Privacy", draw_privacy), Panel("Traffic", draw_traffic)
-        self._alerts = Panel("Alerts", draw_alerts)
+        self._alerts = Panel("Alerts and latest", draw_alerts)
 
     def places(self, room: Box) -> Sequence[tuple[Part, Box]]:
         """As `Pane.places`."""

@@ -17,10 +17,10 @@ from node.view import EvidenceView, PeerView
 from node.words import size
 
 COLUMNS: Final = (
-    Column("peer", 12, grow=True),
+    Column("peer", 16),
     Column("verdict", 13),
     Column("rep", 3, "right"),
-    Column("history", 12, rank=2),
+    Column("history", 12, rank=2, grow=True),
     Column("up", 4),
     Column("latency", 8, "right", rank=1),
     Column("evidence", 8, "right"),
@@ -40,7 +40,9 @@ def draw_peer_line(peer: PeerView, now: float, width: int, ink: Ink) -> Text:
     """One peer in the list."""
     mark, word = VERDICT_MARKS[peer.verdict]
     style = verdict_style(peer, ink)
-    history = level([value for _, value in peer.history], 12, high=100)
+    places = layout(COLUMNS, width)
+    room = next((cells for _, column, cells in places if column.head == "history"), 0)
+    history = level([value for _, value in peer.history], room, high=100)
     cells: list[Cell] = [
         peer.name,
         (f"{mark} {word}", style),
@@ -54,7 +56,7 @@ def draw_peer_line(peer: PeerView, now: float, width: int, ink: Ink) -> Text:
         size(peer.bytes_sent + peer.bytes_received) if peer.bytes_sent or peer.bytes_received else "–",
         quarantine_clock(peer, now),
     ]
-    return row(cells, layout(COLUMNS, width), ink)
+    return row(cells, places, ink)
 
 
 def latency(latency_ms: float | None) -> str:

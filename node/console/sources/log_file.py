@@ -12,6 +12,8 @@ from node.logs import FILE, FILES
 
 MOST_LINE_BYTES: Final = 1 << 17
 """Of a line; longer ones are no record of a node's."""
+HEAD_BYTES: Final = 512
+"""Of a file, by which it is known again: its first records with their times."""
 _EVENT: Final = b'"kind": "'
 """In a record that repeats an event of the journal, and in no string of JSON: a quote within one has a \\ before it."""
 
@@ -30,16 +32,27 @@ class LogFollower:
         self._file: tuple[int, int] | None = None
         """Device and inode of the file that is read: a rotated one goes by another name and is the same."""
         self._at = 0
+        self._head = b""
+        """How that file begins: inodes of files that are gone are given to new ones."""
 
     def poll(self) -> Iterator[object]:
         """Records that were completed since the last call, without those that repeat an event."""
         files = self._files()
-        identities = [identity for _, identity in files]
-        place = identities.index(self._file) if self._file in identities else 0
-        for path, identity in files[place:]:
-            if identity != self._file:
-                self._file, self._at = identity, 0
+        known = [number for number, (path, identity) in enumerate(files) if self._is_read(path, identity)]
+        for number, (path, identity) in enumerate(files[known[0] :] if known else files):
+            if number or not known:
+                self._file, self._at, self._head = identity, 0, b""
             yield from self._rest(path)
+
+    def _is_read(self, path: Path, identity: tuple[int, int]) -> bool:
+        """Whether this is the file that was read last."""
+        if identity != self._file:
+            return False
+        try:
+            with path.open("rb") as file:
+                return file.read(len(self._head)) == self._head
+        except OSError:
+            return False
 
     def _rest(self, path: Path) -> Iterator[object]:
         try:
@@ -51,11 +64,13 @@ class LogFollower:
             if (status.st_dev, status.st_ino) != self._file:
                 return
             self._at = self._at if self._at <= status.st_size else 0
+            self._head = file.read(min(HEAD_BYTES, self._at)) if self._at else b""
             file.seek(self._at)
             while line := file.readline(MOST_LINE_BYTES):
                 if not line.endswith(b"\n") and len(line) < MOST_LINE_BYTES:
                     return  # not complete yet; in a file that nobody writes to any more it never will be
                 self._at += len(line)
+                self._head = self._head if len(self._head) == HEAD_BYTES else (self._head + line)[:HEAD_BYTES]
                 if _EVENT not in line and (record := _parsed(line)) is not None:
                     yield record
 

@@ -15,7 +15,7 @@ from node.cli.canvas import DOTS_ACROSS, DOTS_DOWN, Canvas
 from node.cli.layouts import Positions, positions_of
 from node.console.desk import Scene
 from node.console.drawing.ink import Ink
-from node.console.drawing.marks import NODE_MARKS, VERDICT_MARKS, node_style, verdict_style
+from node.console.drawing.marks import NODE_MARKS, VERDICT_MARKS, node_style, shown_state, verdict_style
 from node.console.drawing.table import Cell, Column, head, layout, row
 from node.console.drawing.words import fit, percent
 from node.view import PeerView
@@ -198,10 +198,11 @@ def _nodes(scene: Scene, width: int, ink: Ink) -> list[Text]:
     lines = [head(places, ink)]
     for name, view in scene.desk.views.items():
         node, peer = view.overview, scene.peers.get(name)
-        mark, word = NODE_MARKS[node.state]
+        state = shown_state(node)
+        mark, word = NODE_MARKS[state]
         cells: list[Cell] = [
             (name, f"bold {ink.accent}") if name == scene.desk.current else name,
-            (f"{mark} {word}", node_style(node.state, ink)),
+            (f"{mark} {word}", node_style(state, ink)),
             f"{node.round}",
             percent(node.champion_accuracy if node.test_accuracy is None else node.test_accuracy),
             ("–", ink.dim) if peer is None else (f"{peer.reputation:.0f}", verdict_style(peer, ink)),

@@ -112,7 +112,14 @@ async def test_logs_are_filtered_searched_paused_cleared_and_reset():
         await until(app, pilot, "of 1,024")
         assert rows.selected == under
 
-        await pilot.press("c")
+        record = {"timestamp": "2025-10-09T08:58:00Z", "level": "error", "event": "a disk is full", "path": "/x"}
+        app.desk.note("press-1", [record])
+        await until(app, pilot, "of 1,025")
+        await pilot.press("slash", *"DISK")
+        await until(app, pilot, "✖ ERROR a disk is full  path=/x")
+        await pilot.press("escape", "c")
+        await settle(app, pilot)
+        assert "a disk is full" not in text(app)
         app.desk.take("press-1", [(journal.Finished(at=material.BEGAN + 999, rounds=78), 10**7)])
         await until(app, pilot, "all 78 rounds done")
         assert "press-2 connected" not in text(app)
@@ -122,12 +129,12 @@ async def test_logs_are_filtered_searched_paused_cleared_and_reset():
 async def test_nodes_theme_palette_clipboard_and_size_are_at_hand():
     nodes = {"press-1": material.events, "press-2": partial(iter, [])}
     async with console(Fixed(nodes)) as (app, pilot):
-        assert "❧ press-1 1/2" in text(app)
+        assert "❧ press-1 [ 1/2 ]" in text(app)
         await pilot.press("right_square_bracket")
-        await until(app, pilot, "❧ press-2 2/2")
+        await until(app, pilot, "❧ press-2 [ 2/2 ]")
         assert "Nothing is known yet" in text(app)
         await pilot.press("right_square_bracket", "3", "y")
-        await until(app, pilot, "❧ press-1 1/2")
+        await until(app, pilot, "❧ press-1 [ 1/2 ]")
         assert app.clipboard == "12D3KooWPress2"
 
         dark = app.current_theme.dark

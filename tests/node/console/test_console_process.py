@@ -133,7 +133,7 @@ def test_a_person_sees_filters_and_quarantines_and_api_and_journal_have_it(lab, 
         terminal.shows("search in what is told")
         terminal.keys("-l", "lab asked to pause")
         terminal.shows("1 of ")
-        assert "closed in" not in terminal.screen()
+        assert " closed: " not in terminal.screen()
         terminal.keys("Enter")
 
         terminal.keys("3", "x")  # as fast as a person who knows: the second key comes before the first is painted

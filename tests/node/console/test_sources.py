@@ -1,13 +1,16 @@
 import asyncio
 import contextlib
+import json
 import time
 from functools import wraps
+from urllib.parse import unquote
 
 import pytest
 
 from node import journal
 from node.console.desk import Desk, Link
 from node.console.orders import Order
+from node.console.sources import node_log
 from node.console.sources.answers import problem_of
 from node.console.sources.folder_source import FolderSource
 from node.console.sources.http_source import HttpSource, checked_url, request_of
@@ -112,7 +115,7 @@ async def test_a_run_is_followed_while_nodes_come_and_write(tmp_path):
         assert list(desk.views) == ["press-2", "press-10"]
         assert desk.current == "press-2"
         await until(lambda: desk.views["press-10"].overview.round == material.ROUNDS)
-        assert desk.link.state == "live"
+        await until(lambda: desk.link.state == "live")
         for name in desk.views:
             with journal.Journal.open(tmp_path / name / "journal.jsonl") as book:
                 book.write(journal.Stopped(at=1.0, reason="told to"))
@@ -171,6 +174,7 @@ class Node:
 
     def __init__(self, lines):
         self.lines, self.requests, self.status = lines, [], 200
+        self.records, self.log_status = [], 200
         self.let_go = asyncio.Event()  # a stream that is not held breaks off at once
         self.let_go.set()
 
@@ -179,7 +183,9 @@ class Node:
         length = next((int(line[16:]) for line in head.splitlines() if line.lower().startswith("content-length: ")), 0)
         body = (await reader.readexactly(length)).decode() if length else ""
         self.requests.append((head.splitlines()[0], head, body))
-        if "/v1/topology" in head:
+        if "/v1/logs" in head:
+            self.answer(writer, self.log_status, self.log(head))
+        elif "/v1/topology" in head:
             self.answer(writer, 200, b'{"edges": [["press-1", "press-2"]]}')
         elif self.status != 200 or "POST" in head:
             self.answer(writer, self.status, b'{"detail": "no such peer \\u001b[2J", "remedy": "Look at the list."}')
@@ -193,6 +199,14 @@ class Node:
             await self.let_go.wait()
         with contextlib.suppress(OSError):
             writer.close()
+
+    def log(self, head):
+        """What the API answers: records at the time that is asked for or later."""
+        if self.log_status != 200:
+            return b'{"detail": "this token is not for the log"}'
+        since = unquote(head.split("since=")[1].split("&")[0])
+        records = [record for record in self.records if record["timestamp"] >= since]
+        return json.dumps({"records": records, "complete": True}).encode()
 
     def answer(self, writer, status, body):
         head = f"HTTP/1.1 {status} X\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n"
@@ -291,6 +305,99 @@ def test_a_token_goes_nowhere_in_clear_text(url):
 @pytest.mark.parametrize("url", ["127.0.0.1:8200", "http://localhost:1", "http://[::1]:8200", "https://plant.example"])
 def test_loopback_and_tls_are_where_a_token_may_go(url):
     assert checked_url(url).host
+
+
+# --- its log ----------------------------------------------------------------------------------------------------------
+
+
+def record(event, second=0, **more):
+    stamp = f"2025-10-09T08:53:{20 + second:02}.000000Z"
+    return {"timestamp": stamp, "level": "info", "event": event, "node": "press-1", **more}
+
+
+def texts(desk):
+    return [line.text for line in desk.scene().records.among([])]
+
+
+@pytest.fixture
+def impatient(monkeypatch):
+    for name in ("EVERY_S", "REFUSED_S", "LOOK_S"):
+        monkeypatch.setattr(node_log, name, 0.02)
+
+
+@pytest.mark.usefixtures("impatient")
+@on_its_loop
+async def test_the_log_of_a_node_is_read_while_somebody_looks_each_record_once():
+    node = Node(lines_of(material.opening()))
+    node.records = [record("one"), record("round 0 closed", kind="round", id=7), record("two")]
+    node.let_go.clear()
+    async with served(node) as source, running(source) as desk:
+        await until(lambda: desk.link.state == "live" and desk.current)
+        await asyncio.sleep(0.1)
+        assert not any("/v1/logs" in line for line, _, _ in node.requests)
+        desk.reads_log = True
+        await until(lambda: texts(desk) == ["one", "two"])
+        node.records += [record("three"), record("four", 5)]  # of a time that was answered already, and of a later one
+        await until(lambda: len(texts(desk)) == 4)
+        asked = len(node.requests)
+        await until(lambda: len(node.requests) > asked + 3)
+        assert texts(desk) == ["one", "two", "three", "four"]
+        assert "level=debug" in node.requests[-1][0]
+        node.log_status = 403
+        await until(lambda: desk.log_problem == "this token is not for the log")
+        node.log_status = 200
+        await until(lambda: desk.log_problem == "")
+        node.let_go.set()  # the stream breaks: the next connection goes on where the log was
+        await until(lambda: sum("/v1/events" in line for line, _, _ in node.requests) > 1)
+        node.let_go.clear()
+        node.records.append(record("five", 9))
+        await until(lambda: len(texts(desk)) == 5)
+        assert texts(desk) == ["one", "two", "three", "four", "five"]
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"[" * 100_000, b"[]", b'{"records": 3}', b'{"records": [3, {"timestamp": 4}, {}]}', b"\xff"]
+)
+def test_what_is_no_answer_has_no_records(content):
+    assert node_log.records_of(content) == []
+
+
+def write_log(folder, *records):
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "log.jsonl").open("a") as file:
+        file.writelines(json.dumps(each) + "\n" for each in records)
+
+
+@on_its_loop
+async def test_the_log_of_the_node_that_is_shown_is_read_from_the_folder_of_a_run(tmp_path):
+    for name in ("press-1", "press-2"):
+        material.write(tmp_path / name / "journal.jsonl")
+        write_log(tmp_path / name / "state", record(f"of {name}"))
+    async with running(FolderSource(tmp_path)) as desk:
+        await until(lambda: len(desk.views) == 2)
+        desk.reads_log = True
+        await until(lambda: texts(desk) == ["of press-1"])
+        desk.show("press-2")
+        await until(lambda: texts(desk) == ["of press-2"])
+        write_log(tmp_path / "press-2" / "state", record("more", 1))
+        await until(lambda: texts(desk) == ["of press-2", "more"])
+
+
+@on_its_loop
+async def test_the_log_beside_a_journal_is_replayed_with_it(tmp_path):
+    source = JournalSource(material.write(tmp_path / "journal.jsonl"), speed=1000)
+    write_log(tmp_path / "state", record("early", 1), record("late", 39))  # the journal begins at second 20
+    source.toggle()
+    async with running(source) as desk:
+        desk.reads_log = True
+        await until(lambda: desk.views)
+        source.step()
+        await until(lambda: texts(desk) == ["early"])
+        source.toggle()
+        await until(lambda: texts(desk) == ["early", "late"])
+        source.toggle()
+        source.rewind()
+        await until(lambda: desk.scene().overview.round == 0 and texts(desk) == [])
 
 
 # --- what is no node --------------------------------------------------------------------------------------------------

@@ -6,6 +6,7 @@ from types import SimpleNamespace
 import pytest
 
 from consensus.effects import Outcome
+from detect.peers.evidence import Severity
 from node import journal
 from node.learning.learner import Assessment
 from node.learning.trainer import Trained
@@ -39,6 +40,18 @@ def test_one_that_does_nothing_but_wrong_does_not_fill_the_disk():
     close(book, 3)
     book.fault(4, "A", "once more")
     assert faults(written, "a")[-1].round == 4
+
+
+@pytest.mark.parametrize("severity", [Severity.WITNESSED, Severity.PROVED])
+def test_much_that_is_wrong_does_not_hide_what_evicts(severity):
+    heard = []
+    transport = SimpleNamespace(traffic=dict)
+    book = RoundRecord({"A": "a"}, [].append, lambda: 1.0, transport, lambda *fault: heard.append(fault))
+    for _ in range(1000):
+        book.fault(3, "A", "sends a vote that it did not sign")
+    book.fault(3, "A", "signed two votes", severity)
+    assert len(heard) == TOLD_A_ROUND + 1
+    assert heard[-1] == (3, "A", "signed two votes", severity)
 
 
 def test_bytes_and_pings_are_those_since_the_round_before_by_peer():

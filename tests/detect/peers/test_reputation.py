@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from crypto.identity import PeerId
-from detect.peers.evidence import Evidence, Severity
+from detect.peers.evidence import EVICTS, Evidence, Severity
 from detect.peers.quarantine import MAX_FACTOR, Response, Standing, Verdict
 from detect.peers.reputation import FULL, KEPT, Reputations
 
@@ -28,7 +28,14 @@ def test_everybody_begins_trusted_with_all_of_it():
 
 
 @pytest.mark.parametrize(
-    ("severity", "left"), [(Severity.LOW, 97.0), (Severity.MEDIUM, 90.0), (Severity.HIGH, 75.0), (Severity.PROVED, 0.0)]
+    ("severity", "left"),
+    [
+        (Severity.LOW, 97.0),
+        (Severity.MEDIUM, 90.0),
+        (Severity.HIGH, 75.0),
+        (Severity.WITNESSED, 0.0),
+        (Severity.PROVED, 0.0),
+    ],
 )
 def test_a_fact_costs_by_its_severity_and_nobody_else(severity, left):
     watch = fresh()
@@ -226,7 +233,7 @@ class Life(RuleBasedStateMachine):
         before = self.watch.standing(A)
         self.watch.accuse(fact(severity), self.now)
         after = self.watch.standing(A)
-        self.proved |= severity is Severity.PROVED
+        self.proved |= severity in EVICTS
         if before.verdict is Verdict.QUARANTINED and not self.proved:
             assert after == before
         if before.verdict is not Verdict.QUARANTINED and after.verdict is Verdict.QUARANTINED:

@@ -115,9 +115,30 @@ def test_once_updates_have_faded_rare_energy_accuses_those_alone_that_were_in_qu
     eyes = watch()
     gated(eyes, 3, None)
     assert gated(eyes, 4, LIAR, fades=0.3, first=3) == []
+    sooner = watch()
+    gated(sooner, 3, None)
+    assert ("rare", LIAR) in gated(sooner, 4, LIAR, fades=0.45, first=3)
     known = watch()
     gated(known, 4, LIAR)
     assert ("rare", LIAR) in gated(known, 4, LIAR, fades=0.3, first=4)
+
+
+@pytest.mark.parametrize(("share", "grave"), [(0.3, True), (0.2, False)])
+def test_rare_energy_is_grave_where_it_is_much_and_far_from_what_others_have(share, grave):
+    """Where data are uneven honest updates have some of it too, and a liar is tens of deviations out, not hundreds."""
+    rng, eyes = np.random.default_rng(5), watch()
+    others = dict(zip((*PEERS, "me"), rng.uniform(0, 0.02, len(PEERS) + 1), strict=True)) | {LIAR: share}
+    places = dict(zip(others, range(-len(others), 0), strict=True))  # where each has what nobody else has
+    for round_ in range(4):
+        steps = updates(rng, 0)
+        for peer, step in steps.items():
+            step[-len(others) :] = 0
+            step *= np.sqrt(1 - others[peer]) / np.linalg.norm(step)
+            step[places[peer]] = np.sqrt(others[peer])
+        seen = {peer: Seen(steps[peer].astype(np.float32), 0.0) for peer in PEERS}
+        eyes.look(round_, seen, steps["me"].astype(np.float32), np.zeros(DIMENSION, np.float32), float(round_))
+        eyes.settle(float(round_))
+    assert eyes.shunned() == ({LIAR} if grave else frozenset())
 
 
 def test_low_facts_alone_quarantine_nobody():

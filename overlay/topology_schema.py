@@ -214,7 +214,7 @@ class Consensus(Section):
     epoch: int = Field(default=16, ge=1, le=MAX_ROUNDS)
     """Rounds between two drawings of who shares a cell."""
     rule: RuleName = "mean"
-    """mean | nnm+geometric-median | ios | self-centred-clipping | median | trimmed-mean | krum | balance | ubar | …"""
+    """mean | fading-mean | nnm+geometric-median | ios | self-centred-clipping | median | krum | balance | ubar | …"""
     byzantine: int = Field(default=0, ge=0, le=MAX_NODES)
     """f: members of a committee that may send anything, and the rule still holds."""
 
@@ -227,7 +227,7 @@ class Consensus(Section):
     def _a_mean_bears_nobody(self) -> Self:
         if self.rule == "mean" and self.byzantine:
             what = f'= {self.byzantine} does not go with rule = "mean": one liar moves a mean anywhere'
-            raise Problem(what, 'use rule = "nnm+geometric-median", say, or byzantine = 0', "byzantine")
+            raise Problem(what, 'use rule = "fading-mean", say, or byzantine = 0', "byzantine")
         return self
 
     @model_validator(mode="after")

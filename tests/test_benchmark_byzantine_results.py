@@ -6,7 +6,7 @@ import pytest
 from rich.console import Console
 
 from tests.benchmarks import byzantine, byzantine_map
-from tests.benchmarks.byzantine_results import SOURCES, Results, digests, done
+from tests.benchmarks.byzantine_results import SOURCES, Results, digests, done, worked_off
 from tests.benchmarks.byzantine_tasks import ADVERSARIES, WORKERS, Task, grid
 from tests.benchmarks.machine import Figures
 
@@ -58,6 +58,12 @@ def test_who_is_interrupted_goes_on_where_it_was(tmp_path):
         list(done(TASKS, Results(path, PROGRAMS), 1, lambda *_: None, interrupted))
     again = Results(path, PROGRAMS)
     assert [task in again for task in TASKS] == [True, True, False, False]
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_every_task_is_done_once_however_many_work(jobs):
+    words = ["a" * length for length in range(7)]
+    assert sorted(worked_off(words, jobs, len)) == [(word, len(word)) for word in words]
 
 
 def test_half_a_line_spoils_no_other(tmp_path):

@@ -105,13 +105,14 @@ def done(
     """
     open_ = [task for task in dict.fromkeys(tasks) if task not in results]
     yield from ((task, results[task]) for task in dict.fromkeys(tasks) if task in results)
-    for left, (task, result) in zip(range(len(open_) - 1, -1, -1), _new(open_, jobs, work), strict=True):
+    for left, (task, result) in zip(range(len(open_) - 1, -1, -1), worked_off(open_, jobs, work), strict=True):
         results.keep(task, result)
         tell(task, result, left)
         yield task, result
 
 
-def _new(tasks: Sequence[Task], jobs: int, work: Callable[[Task], Result]) -> Iterator[tuple[Task, Result]]:
+def worked_off(tasks: Sequence[Task], jobs: int, work: Callable[[Task], Result]) -> Iterator[tuple[Task, Result]]:
+    """Each with what `work` makes of it, as they are done by `jobs` processes, begun in their order."""
     if jobs <= 1 or len(tasks) <= 1:
         yield from ((task, work(task)) for task in tasks)
         return

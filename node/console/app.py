@@ -38,7 +38,7 @@ from node.console.theme import DARK, LIGHT
 from node.words import plain
 
 PAINT_S: Final = 0.1
-REST: Final = 2.0
+REST: Final = 5.0
 """Times as long as a picture took nothing is drawn after it, unless a key asks for it."""
 PANES: Final[tuple[tuple[str, type[Pane]], ...]] = (
     ("Overview", OverviewPane),

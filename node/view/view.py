@@ -152,6 +152,19 @@ class View:
             self._log.append(line_of(*self._unread.popleft()))
         return tuple(self._log)
 
+    def latest(self, count: int) -> list[LogLine]:
+        """The newest `count` lines above debug, the newest first; only those are worded."""
+        found: list[LogLine] = []
+        for event, event_id in reversed(self._unread):
+            if len(found) >= count:
+                return found
+            found += [line for line in (line_of(event, event_id),) if line.level != "debug"]
+        for line in reversed(self._log):
+            if len(found) >= count:
+                return found
+            found += [line] if line.level != "debug" else []
+        return found[:count]
+
     @property
     def log_dropped(self) -> int:
         """How many older lines there were."""

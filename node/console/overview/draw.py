@@ -49,12 +49,27 @@ def draw_distance(scene: Scene, width: int, height: int, ink: Ink) -> Text:
     """Consensus distance over rounds."""
     points = [(row.round, row.consensus_distance) for row in scene.model.rounds if row.consensus_distance is not None]
     if not points:
-        secret = scene.overview.sharing != "none"
-        why = "Not known: nobody sees the models that are averaged." if secret else "The first average brings it."
-        return _awaited(why, ink)
+        return _awaited("The first average brings it.", ink)
     head = Text.assemble(("now ", ink.dim), (distance(points[-1][1]), f"bold {ink.text}"))
     picture = plot([Series(points, ink.accent)], width, height - 1, ink, y_text=lambda y: f"{y:.2g}")
     return head.append("\n").append_text(picture)
+
+
+def draw_times(scene: Scene, width: int, height: int, ink: Ink) -> Text:
+    """How long rounds took."""
+    points = [(row.round, row.round_s) for row in scene.model.rounds]
+    if not points:
+        return _awaited("The first round that closes brings a time.", ink)
+    head = Text.assemble(("last ", ink.dim), (duration(points[-1][1]), f"bold {ink.text}"))
+    picture = plot([Series(points, ink.accent)], width, height - 1, ink, y_text=duration)
+    return head.append("\n").append_text(picture)
+
+
+def has_distance(scene: Scene) -> bool:
+    """Whether anybody can know how far apart the models are: where they are averaged in secret nobody does."""
+    if scene.overview.sharing == "none":
+        return True
+    return any(row.consensus_distance is not None for row in scene.model.rounds)
 
 
 def draw_round(scene: Scene, width: int, height: int, ink: Ink) -> Text:
@@ -84,7 +99,7 @@ def _cell(scene: Scene, ink: Ink) -> Text:
     node = scene.overview
     text = Text(f"{len(node.cell_present)} averaged", ink.text)
     if node.cell_absent:
-        text.append(f", {len(node.cell_absent)} absent", ink.warn)
+        text.append(", ").append(f"{len(node.cell_absent)} absent", ink.warn)
     return text
 
 
@@ -131,8 +146,7 @@ def draw_alerts(scene: Scene, width: int, height: int, ink: Ink) -> Text:
         lines.append(Text(f"and {len(alerts) - len(shown)} more", ink.dim))
     room = height - len(lines)
     if room > 1 or (room and not alerts):
-        told = [line for line in scene.log if line.level != "debug"][-room:]
-        for line in reversed(told):  # the newest first: where the room is short it is there
+        for line in scene.view.latest(room):
             style = level_style(line.level, ink) if line.level in ("warning", "error") else ink.dim
             text = Text(f"{clock(line.at)} ", ink.dim, no_wrap=True)
             lines.append(text.append(fit(line.text, width - 9).rstrip(), style))
@@ -141,7 +155,7 @@ def draw_alerts(scene: Scene, width: int, height: int, ink: Ink) -> Text:
 
 def _alert(alert: Alert, width: int, ink: Ink) -> Text:
     mark, word = LEVEL_MARKS[alert.gravity]
-    text = Text(f"{mark} {word:<6}", f"bold {level_style(alert.gravity, ink)}", no_wrap=True)
+    text = Text(no_wrap=True).append(f"{mark} {word:<6}", f"bold {level_style(alert.gravity, ink)}")
     return text.append(fit(alert.text, width - 8).rstrip(), ink.text)
 
 

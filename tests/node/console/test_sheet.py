@@ -71,7 +71,7 @@ def test_colours_are_left_out_where_the_user_wants_none(monkeypatch):
 def test_a_plot_is_drawn_again_only_when_the_rounds_are_others():
     async def run():
         async with console() as (app, pilot):
-            plot = app.pane._plots[0]
+            plot = app.pane._accuracy
             calls = []
             real, plot._draw_text = plot._draw_text, lambda *args: calls.append(1) or real(*args)
             app.desk.edition += 1

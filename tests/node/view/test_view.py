@@ -296,3 +296,24 @@ def test_a_long_and_hostile_journal_is_kept_in_bounds():
     )
     assert len(view.log) == LOG_MAX
     assert view.log_dropped == event_id + 1 + EVIDENCE_MAX + 50 - LOG_MAX
+
+
+def test_the_latest_lines_are_those_of_the_log_newest_first_without_debug():
+    one = journal.Connected(at=1.0, peer="n1", up=1)
+    debug = journal.Charged(at=1.0, round=1, epsilon=0.1)
+    told = [one if number % 3 else debug for number in range(30)]
+    for read_after in (0, 17, 30):
+        view = View()
+        for number, event in enumerate(told, 1):
+            view.see(event, number)
+            if number == read_after:
+                assert len(view.log) == read_after
+        wanted = [line for line in reversed(view.log) if line.level != "debug"]
+        again = View()
+        for number, event in enumerate(told, 1):
+            again.see(event, number)
+            if number == read_after:
+                assert again.log
+        assert again.latest(7) == wanted[:7]
+        assert again.latest(99) == wanted
+        assert again.latest(0) == []

@@ -22,7 +22,7 @@ BENCHMARKS: Mapping[str, str] = {
     "scaling": "what a round costs beyond training, for 4 to 16 nodes and 5 k to 1 M parameters (minutes)",
     "sharing": "secret sharing of 1 M parameters on one core: deal, open, the whole round, bytes (minutes)",
     "accuracy": "Adult on 8 nodes: plain, local and distributed noise, CKKS, by epsilon (many minutes; needs the data)",
-    "byzantine": "rules, adversaries, modes, partitions (minutes); all with GRAPEVINE_FULL=1 (an hour or two)",
+    "byzantine": "rules, adversaries, modes, partitions (minutes); all with GRAPEVINE_FULL=1 (most of an hour)",
     "audit": "epsilon, records and updates as attackers read them from what colluders see, mode by mode (minutes)",
     "api": "the API while the default lab runs: answers, rounds, 10,000 connections, a gigabyte (minutes)",
     "console": "the console at 1,000 events a second for 60 s: key to paint, memory (a minute and a half)",
@@ -50,7 +50,7 @@ def main(arguments: list[str]) -> int:
         complaints.print(f"benchmarks: {error}", markup=False)
         return 1
     except KeyboardInterrupt:
-        complaints.print("benchmarks: interrupted; nothing was written", markup=False)
+        complaints.print("benchmarks: interrupted; no figures were written", markup=False)
         return 130
     console.print(f"Figures: {figures.write(FOLDER, name)}", highlight=False)
     return 0

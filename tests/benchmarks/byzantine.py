@@ -94,6 +94,8 @@ FULL = Extent(
     (
         *grid("mnist", 100, FIRST_MODES, ADVERSARIES, PARTITIONS),
         *grid("digits", 80, FIRST_MODES, ADVERSARIES, PARTITIONS),
+        *grid("mnist", 100, FIRST_MODES, FIRST_ADVERSARIES, ["classes"]),
+        *grid("digits", 80, FIRST_MODES, FIRST_ADVERSARIES, ["classes"]),
         *grid("mnist", 100, tuple(MODE_SETTINGS)[5:], ADVERSARIES, PARTITIONS),
         *grid("digits", 80, tuple(MODE_SETTINGS)[5:], ADVERSARIES, PARTITIONS),
         *grid("mnist", 100, [f"open {rule}" for rule in MORE_RULES], FIRST_ADVERSARIES, PARTITIONS),

@@ -3,6 +3,8 @@
 The real command on a real pseudo-terminal of 160 × 50, following the folder of a run. A key that opens another screen
 is sent, and the time is taken until the first word that only that screen has comes out of the terminal: first with
 nothing going on, then for a minute (GRAPEVINE_SECONDS) under load. Memory is the resident set of the process.
+The processor time of a switch is what the process uses with keys above what it uses without: other work on the machine
+makes little difference to it.
 """
 
 from __future__ import annotations
@@ -32,6 +34,8 @@ EVENTS_A_SECOND = 1000
 SECONDS = 60.0
 IDLE_KEYS = 30
 KEY_EVERY_S = 0.4
+QUIET_S = 3.0
+"""For how long it is watched without keys."""
 PATIENCE_S = 30.0
 COLUMNS, ROWS = 160, 50
 LIMIT_MS = 100.0
@@ -159,6 +163,12 @@ class Terminal:
         fields = Path(f"/proc/{self.pid}/stat").read_text().rsplit(") ", 1)[1].split()
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
+    def share(self) -> float:
+        """Of a processor that it uses while nobody presses a key."""
+        began, used = time.monotonic(), self.cpu_s()
+        self.rest(QUIET_S)
+        return (self.cpu_s() - used) / (time.monotonic() - began)
+
     def close(self) -> None:
         """End it."""
         os.kill(self.pid, signal.SIGKILL)
@@ -191,34 +201,59 @@ def run(folder: Path, console: Console) -> Figures:
         load = Load(Path(place) / "press-1" / "journal.jsonl")
         with _terminal(Path(place)) as terminal:
             terminal.wait_for("GATHERING")
-            idle = [_press(terminal, number) for number in range(IDLE_KEYS)]
+            idle = Keys(terminal)
+            while len(idle.took_ms) < IDLE_KEYS:
+                idle.press()
             busy, early_mb, late_mb, cpu = _under_load(terminal, load, seconds)
     figures.note("events", load.written)
     figures.note("events_per_second", round(load.written / seconds))
     figures.note("batches_late", load.late)
-    figures.note("keys_under_load", len(busy))
+    figures.note("keys_under_load", len(busy.took_ms))
     for name, share in (("p50", 50), ("p95", 95)):
-        figures.compare(f"key_to_paint_{name}", "ms", idle=_percentile(idle, share), loaded=_percentile(busy, share))
+        figures.compare(f"key_to_paint_{name}", "ms", idle=idle.percentile(share), loaded=busy.percentile(share))
+    figures.compare("processor_a_switch", "ms", idle=idle.processor_ms, loaded=busy.processor_ms)
     figures.compare("resident", "mb", after_a_third=early_mb, at_the_end=late_mb)
     figures.note("console_cpu_share", round(cpu / seconds, 3))
-    figures.note("p95_below_100_ms", _percentile(busy, 95) < LIMIT_MS)
+    figures.note("p95_below_100_ms", busy.percentile(95) < LIMIT_MS)
     show_table(
         console, "Console at 1,000 events a second", ["", "idle", "loaded"], _table(idle, busy, early_mb, late_mb)
     )
     return figures
 
 
-def _under_load(terminal: Terminal, load: Load, seconds: float) -> tuple[list[float], float, float, float]:
-    """Key times, resident MB after a third and at the end, processor seconds of the console."""
+class Keys:
+    """Keys pressed one after the other, and what they took."""
+
+    def __init__(self, terminal: Terminal) -> None:
+        self._terminal, self._share = terminal, terminal.share()
+        self._began, self._cpu_s = time.monotonic(), terminal.cpu_s()
+        self.took_ms: list[float] = []
+        self.processor_ms = 0.0
+        """Of one switch, on average."""
+
+    def press(self) -> None:
+        """The next."""
+        self.took_ms.append(self._terminal.key_to_paint_ms(*SCREENS[len(self.took_ms) % len(SCREENS)]))
+        self._terminal.rest(KEY_EVERY_S)
+        used = self._terminal.cpu_s() - self._cpu_s - self._share * (time.monotonic() - self._began)
+        self.processor_ms = round(1000 * max(0.0, used) / len(self.took_ms), 1)
+
+    def percentile(self, share: int) -> float:
+        """Milliseconds from key to paint."""
+        return statistics.quantiles(self.took_ms, n=100, method="inclusive")[share - 1]
+
+
+def _under_load(terminal: Terminal, load: Load, seconds: float) -> tuple[Keys, float, float, float]:
+    """Keys, resident MB after a third and at the end, processor seconds of the console."""
     stop = threading.Event()
     writer = threading.Thread(target=load.run, args=(stop,))
     began, cpu = time.monotonic(), terminal.cpu_s()
     writer.start()
-    found: list[float] = []
     early: float | None = None
     try:
+        found = Keys(terminal)
         while (passed := time.monotonic() - began) < seconds:
-            found.append(_press(terminal, len(found)))
+            found.press()
             if early is None and passed > seconds / 3:
                 early = terminal.resident_mb()
     finally:
@@ -227,19 +262,10 @@ def _under_load(terminal: Terminal, load: Load, seconds: float) -> tuple[list[fl
     return found, early or terminal.resident_mb(), terminal.resident_mb(), terminal.cpu_s() - cpu
 
 
-def _press(terminal: Terminal, number: int) -> float:
-    took = terminal.key_to_paint_ms(*SCREENS[number % len(SCREENS)])
-    terminal.rest(KEY_EVERY_S)
-    return took
-
-
-def _percentile(values: list[float], share: int) -> float:
-    return statistics.quantiles(values, n=100, method="inclusive")[share - 1]
-
-
-def _table(idle: list[float], busy: list[float], early_mb: float, late_mb: float) -> list[list[str]]:
+def _table(idle: Keys, busy: Keys, early_mb: float, late_mb: float) -> list[list[str]]:
     rows = [
-        [f"key to paint, {name}", f"{_percentile(idle, share):.0f} ms", f"{_percentile(busy, share):.0f} ms"]
+        [f"key to paint, {name}", f"{idle.percentile(share):.0f} ms", f"{busy.percentile(share):.0f} ms"]
         for name, share in (("p50", 50), ("p95", 95))
     ]
+    rows.append(["processor time of a switch", f"{idle.processor_ms:.0f} ms", f"{busy.processor_ms:.0f} ms"])
     return [*rows, ["resident, a third in and at the end", f"{early_mb:.1f} MB", f"{late_mb:.1f} MB"]]

@@ -144,7 +144,7 @@ def _panels(part: Part) -> Iterator[Panel]:
         return f"{'' if late is None else format(late, '.0f')}" + (f"\n{100 * shunned:.2g} %" if shunned else "")
 
     yield Panel(f"{part.title}: accuracy, % (below: worst node)", part.adversaries, each(number("mean")),
-                each(accuracy), (10, 95, "RdYlGn"))  # fmt: skip
+                each(accuracy), (60, 95, "RdYlGn"))  # fmt: skip
     yield Panel("back-\ndoor, %", [""], each(number("success"), ["backdoor"]),
                 each(lambda mode, _: _shown(part.number(mode, "backdoor", "success"), ".0f"), [""]),
                 (0, 100, "RdYlGn_r"))  # fmt: skip

@@ -1,16 +1,17 @@
 """The part of a private round in which its members take back what a convict brought to earlier ones.
 
-    COMMIT     each says of whom it has a proof, and shows one that others can check
+    COMMIT     each says whose shares it has, of whom it has a proof, and shows one that others can check
     RECALL     each that has a proof of the same member opens its shares of that one's updates (signed, agreed upon)
     NONCE_1    the coin of the round, which nobody knew when it answered, combines the columns that locate liars
 
-Whom a round is about is a function of the items of COMMIT: who is shown to have signed two things, or of whom
-max(t, e) + 1 members say to have a proof, one of them honest; of several, of whom most say it: who shows an old proof
-of an accomplice, whose updates are back already, shields nobody. A proof that was shown convinces all who saw it from
-then on. **A member opens its shares of nobody whose lie is not
-proved to itself**: members that conspire make a round longer, and learn nothing. Words of RECALL come with the base
-that they are about and what the rounds were; those that most members give alike are decoded, and corrected as far as a
-sum is. Who has nothing says so, and learns the result all the same: it is a function of what was agreed on.
+Whom a round is about is a function of the items of COMMIT: who is shown to have signed two things, or of whom max(t, e)
++ 1 members say to have a proof, one of them honest; of several, of whom most say it. In either case only somebody of
+whom so many say to have shares: who shows an old proof of an accomplice, whose updates are back already or too old to
+be taken back, shields nobody, and makes no round longer. A proof that was shown convinces all who saw it from then on.
+**A member opens its shares of nobody whose lie is not proved to itself**: members that conspire make a round longer,
+and learn nothing. Words of RECALL come with the base that they are about and what the rounds were; those that most
+members give alike are decoded, and corrected as far as a sum is. Who has nothing says so, and learns the result all the
+same: it is a function of what was agreed on.
 """
 
 from __future__ import annotations
@@ -38,6 +39,8 @@ from crypto.shamir import Share
 
 _ROUND = struct.Struct(">IIII")
 _HEAD_BYTES = VALUE_BYTES + 2
+_ACCUSED, _HELD = 1, 2
+"""Of a member, in an item of COMMIT: there is something of it to take back, proved; we have shares of it."""
 
 
 def plea_bytes(terms: PrivateTerms) -> int:
@@ -95,7 +98,7 @@ class Recall:
         if not self._terms.keep_rounds:
             return b""
         accused = self._vault.accused
-        said = bytes(peer in accused for peer in self._terms.cell)
+        said = bytes(_ACCUSED * (peer in accused) | _HELD * bool(self._vault.owed(peer)) for peer in self._terms.cell)
         proof = next((proof for peer, proof in accused.items() if proof and peer in self._terms.cell), NO_PROOF)
         return said + proof
 
@@ -105,15 +108,18 @@ class Recall:
         if not size:
             return None
         voices: Counter[int] = Counter()
+        holders: Counter[int] = Counter()
         shown: dict[int, bytes] = {}
         for item in items.values():
             plea = item.body[-size:]
-            voices.update(place for place, said in enumerate(plea[:cell]) if said)
+            voices.update(place for place, said in enumerate(plea[:cell]) if said & _ACCUSED)
+            holders.update(place for place, said in enumerate(plea[:cell]) if said & _HELD)
             found = read(plea[cell:], self._terms, self._verify)
             if found is not None:
                 shown[found.author] = found.pack()
         least = max(self._terms.packing.tolerated, self._terms.packing.liars) + 1
         could = shown.keys() | {place for place, count in voices.items() if count >= least}
+        could = {place for place in could if holders[place] >= least}
         self.about = min(could, key=lambda place: (-voices[place], place), default=None)
         self.shown = {self._terms.cell[place]: proof for place, proof in shown.items() if place != self._me}
         return self.about

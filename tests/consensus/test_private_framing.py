@@ -73,8 +73,7 @@ def shifted_shares(member, to=lambda receiver: True):
     return tamper
 
 
-@pytest.mark.parametrize("absent", [True, False])
-@pytest.mark.parametrize("by", [1, 7])
+@pytest.mark.parametrize(("by", "absent"), [(1, True), (7, False)])
 def test_lying_scalars_leave_every_honest_dealer_in_the_sum(by, absent):
     """Two of seven are more than decoding corrects: each dealer has to show who lied about it, and can."""
     run = cell(lambda member: liars.lying_scalars(member, HONEST, by=by), absent=absent)

@@ -250,6 +250,8 @@ def test_an_accomplice_that_convicts_itself_shields_nobody(monkeypatch):
         assert {(LIAR, 2), (LIAR, 3)} <= set(about)
     assert len({swarm.members[place].base.digest for place in honest}) == 1
     assert all(0 not in members for members in accepted[2:])  # whoever saw the proof shuns it
+    longer = {m.round for _, _, m in swarm.sent if isinstance(m, Item) and m.stage == Stage.RECALL}
+    assert longer == {1, 5}, "a proof of whom there is nothing to take back makes no round longer"
 
 
 def test_who_takes_over_another_base_has_nothing_to_open_any_more():

@@ -51,6 +51,8 @@ class Decision:
 def supported(votes: Mapping[int, Vote], least: int) -> bytes | None:
     """The value that at least `least` of the votes are for, if there is one; `least` is more than half of all."""
     counts: dict[bytes, int] = {}
+    if len(votes) < least:  # mostly
+        return None
     for vote in votes.values():
         counts[vote.value] = counts.get(vote.value, 0) + 1
     return next((value for value, count in counts.items() if count >= least), None)
@@ -64,6 +66,8 @@ def split(view: View, everyone: Collection[int], quorum: Quorum) -> bool:
 
 def others_view(views: Mapping[int, View], quorum: Quorum) -> int:
     """The highest view that more than b members have entered, or gone beyond."""
+    if len(views) == 1 and 0 in views:  # mostly
+        return 0
     furthest = dict.fromkeys(range(quorum.members), 0)
     for number, view in views.items():
         for author in view.told:

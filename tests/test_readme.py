@@ -175,7 +175,10 @@ def test_make_lab_ends_as_the_readme_says(tmp_path):
 def test_the_api_answers_as_the_readme_asks(tmp_path):
     lab, asking = (block(README, words).text for words in ("--api 127.0.0.1:8200", "curl"))
     first = next(port for port in range(23_000, 29_000, 8) if are_free(port, 8))
-    (tmp_path / "topologies").symlink_to(ROOT / "topologies")
+    (tmp_path / "topologies").mkdir()
+    *shipped, last = (ROOT / "topologies" / "open-8.toml").read_text().split("[[node]]")
+    assert len([*shipped, last]) == 9  # three of them are asked and answer as eight do
+    (tmp_path / "topologies" / "open-8.toml").write_text("[[node]]".join(shipped[:4]))
     command = lab.splitlines()[1].replace(":8200", f":{first}")
     with (tmp_path / "terminal").open("wb") as terminal:
         process = subprocess.Popen(

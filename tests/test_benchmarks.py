@@ -22,7 +22,18 @@ from node.learning.data import Dataset, Split, save_dataset
 from overlay.libp2p_limits import TransportLimits
 from overlay.topology import parse_topology
 from tests.benchmarks import __main__ as command
-from tests.benchmarks import accuracy, audit, environment, flow, peers, scaling, sharing, sharing_child, transport
+from tests.benchmarks import (
+    accuracy,
+    audit,
+    environment,
+    flow,
+    peers,
+    private,
+    scaling,
+    sharing,
+    sharing_child,
+    transport,
+)
 from tests.benchmarks.lab import LabRun
 from tests.benchmarks.machine import BenchmarkError, Figures
 from tests.benchmarks.processes import (
@@ -348,6 +359,21 @@ async def test_a_flow_arrives_whole(carrier, tmp_path):
                 nursery.start_soon(end, role)
     assert times.keys() == {"sender", "receiver"}
     assert all(time["wall_s"] > 0 for time in times.values())
+
+
+# --- private
+
+
+@pytest.mark.parametrize("size", private.PLAN)
+def test_what_is_compared_differs_in_privacy_alone(size):
+    plain, secret = (private.lab_of(kind, size, 7) for kind in private.KINDS)
+    assert secret.privacy.sharing == "shamir"
+    assert plain.privacy.sharing == "none"
+    assert secret.task == plain.task
+    assert secret.rounds == plain.rounds
+    assert secret.rounds.count == 7 > scaling.WARM_UP
+    assert secret.consensus == plain.consensus
+    assert [node.adversary for node in (*plain.nodes, *secret.nodes)] == [None] * 16
 
 
 # --- scaling

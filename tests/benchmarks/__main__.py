@@ -20,6 +20,7 @@ BENCHMARKS: Mapping[str, str] = {
     "peers": "this lab against p2pfl 0.4.4: a ring of 8, the same data and model (minutes; installs p2pfl once)",
     "transport": "payload through the libp2p transport against a raw TCP stream, 64 KiB to 16 MiB (a minute)",
     "scaling": "what a round costs beyond training, for 4 to 16 nodes and 5 k to 1 M parameters (minutes)",
+    "private": "a round that shares in secret against one in the open, 5 k to 1 M parameters (minutes)",
     "sharing": "secret sharing of 1 M parameters on one core: deal, open, the whole round, bytes (minutes)",
     "accuracy": "Adult on 8 nodes: plain, local and distributed noise, CKKS, by epsilon (many minutes; needs the data)",
     "byzantine": "rules, adversaries, modes, partitions (minutes); all with GRAPEVINE_FULL=1 (most of an hour)",

@@ -8,13 +8,12 @@ from __future__ import annotations
 import math
 from typing import Final
 
-import numpy as np
 from rich.text import Text
 
 DOTS_ACROSS: Final = 2
 DOTS_DOWN: Final = 4
 _BRAILLE: Final = 0x2800
-_BITS: Final = np.array([[0x01, 0x08], [0x02, 0x10], [0x04, 0x20], [0x40, 0x80]])
+_BITS: Final = ((0x01, 0x08), (0x02, 0x10), (0x04, 0x20), (0x40, 0x80))
 """The bit of each dot of a cell, [row, column]."""
 
 
@@ -23,38 +22,45 @@ class Canvas:
 
     def __init__(self, columns: int, rows: int) -> None:
         self.columns, self.rows = columns, rows
-        self._dots = np.zeros((rows * DOTS_DOWN, columns * DOTS_ACROSS), dtype=np.bool_)
+        self._dots = [[0] * columns for _ in range(rows)]
+        """The bits of each cell."""
         self._styles = [[""] * columns for _ in range(rows)]
-        self._text: dict[tuple[int, int], tuple[str, str]] = {}
+        self._text: list[dict[int, tuple[str, str]]] = [{} for _ in range(rows)]
+        """Row → column → (character, style)."""
 
     def line(self, start: tuple[float, float], stop: tuple[float, float], style: str, *, gap: int = 1) -> None:
         """A straight line; with `gap` > 1 only every `gap`-th dot of it. What lies outside is cut off."""
-        steps = max(1, math.ceil(max(abs(stop[0] - start[0]), abs(stop[1] - start[1]))))
+        left, top = start
+        across, down = stop[0] - left, stop[1] - top
+        steps = max(1, math.ceil(max(abs(across), abs(down))))
+        columns, rows, floor = self.columns * DOTS_ACROSS, self.rows * DOTS_DOWN, math.floor
         for step in range(0, steps + 1, gap):
             # Halves go up, always: `round` would send them to even dots and leave the odd ones empty.
-            x = math.floor(start[0] + (stop[0] - start[0]) * step / steps + 0.5)
-            y = math.floor(start[1] + (stop[1] - start[1]) * step / steps + 0.5)
-            if 0 <= x < self._dots.shape[1] and 0 <= y < self._dots.shape[0]:
-                self._dots[y, x] = True
-                self._styles[y // DOTS_DOWN][x // DOTS_ACROSS] = style
+            x = floor(left + across * step / steps + 0.5)
+            y = floor(top + down * step / steps + 0.5)
+            if 0 <= x < columns and 0 <= y < rows:
+                row, column = y // DOTS_DOWN, x // DOTS_ACROSS
+                self._dots[row][column] |= _BITS[y % DOTS_DOWN][x % DOTS_ACROSS]
+                self._styles[row][column] = style
 
     def write(self, cell: tuple[int, int], text: str, style: str) -> None:
-        """Put `text` over whatever lines pass there; it must fit."""
+        """Put `text` over whatever lines pass there; what lies outside is cut off."""
+        if not 0 <= cell[1] < self.rows:
+            return
         for offset, character in enumerate(text):
-            self._text[cell[0] + offset, cell[1]] = (character, style)
+            self._text[cell[1]][cell[0] + offset] = (character, style)
 
     def crossing(self, cell: tuple[int, int], length: int) -> int:
         """How much a text of `length` at `cell` would hide: dots count 1 each, characters or the border 1000."""
         column, row = cell
         if not 0 <= row < self.rows or column < 0 or column + length > self.columns:
             return 1000 * length
-        texts = sum((column + offset, row) in self._text for offset in range(length))
+        text = self._text[row]
+        texts = sum(column + offset in text for offset in range(length))
         # Another text right before or behind would run into this one; a mark of one character may stand there.
         ends = ((column - 1, column - 2), (column + length, column + length + 1))
-        texts += sum((near, row) in self._text and (far, row) in self._text for near, far in ends)
-        down, across = row * DOTS_DOWN, column * DOTS_ACROSS
-        dots = self._dots[down : down + DOTS_DOWN, across : across + length * DOTS_ACROSS]
-        return 1000 * texts + int(dots.sum())
+        texts += sum(near in text and far in text for near, far in ends)
+        return 1000 * texts + sum(bits.bit_count() for bits in self._dots[row][column : column + length])
 
     def lines(self) -> list[Text]:
         """All rows of the drawing, without spaces at their ends."""
@@ -71,13 +77,12 @@ class Canvas:
 
     def _line(self, row: int) -> Text:
         line = Text()
-        cells = self._dots[row * DOTS_DOWN : (row + 1) * DOTS_DOWN].reshape(DOTS_DOWN, self.columns, DOTS_ACROSS)
-        masks = np.einsum("dca,da->c", cells, _BITS)
-        styles = self._styles[row]
+        text = self._text[row]
         run, run_style = "", ""  # neighbours in one style are appended at once: most of a line is nothing
-        for column, mask in enumerate(masks.tolist()):
-            character, style = self._text.get((column, row), (chr(_BRAILLE + mask) if mask else " ", ""))
-            style = style or styles[column]
+        for column, (bits, under) in enumerate(zip(self._dots[row], self._styles[row], strict=True)):
+            character, style = chr(_BRAILLE + bits) if bits else " ", under
+            if column in text:
+                character, style = text[column][0], text[column][1] or under
             if style != run_style and character != " ":
                 line.append(run, run_style)
                 run, run_style = "", style

@@ -63,3 +63,11 @@ def test_lines_that_leave_the_canvas_are_cut_off(lines):
     assert len(drawn) <= 4
     assert all(len(line) <= 10 for line in drawn)
     assert all(character == " " or ord(character) in BRAILLE for line in drawn for character in line)
+
+
+def test_text_outside_is_cut_off():
+    canvas = Canvas(3, 2)
+    for row in (-1, 2, 99):
+        canvas.write((0, row), "abc", "")
+    canvas.write((-1, 0), "abcde", "")
+    assert [line.plain for line in canvas.lines()] == ["bcd", ""]

@@ -119,6 +119,8 @@ class Runtime:
         self._enter = enter
         self._privately = private
         self._private: PrivatePlayer | None = None
+        self._spoke_in: int | None = None
+        """The last round of which a private one was begun."""
         self._open = OpenDriver(transport, lambda number, fault: self._book.fault(number, fault.culprit, fault.reason))
         self._attendance: Attendance | None = None
         if cells is not None and private is not None:
@@ -214,6 +216,8 @@ class Runtime:
             alone = [{self._roster.me: 1.0}]
             if self._attendance is not None and self._attendance.lacks(phases[0], self._hearing.mailbox.passed(number)):
                 self._attendance.sit_out()
+                phases = alone
+            if number == self._spoke_in:  # given up, and not passed after all: nobody signs two histories of a round
                 phases = alone
             private = None if phases == alone else self._private
             if private is None and self._attendance is not None:
@@ -351,6 +355,7 @@ class Runtime:
             epoch=seeds.epoch_of(number),
             beacon=seeds.at(number).value,
         )
+        self._spoke_in = number
         closed = private.begin(round_, self._hearing.early(number, round_.phase_count))
         lacks = (lambda _: False) if self._attendance is None else self._attendance.lacks
         # Until the round is closed, or the committee is further ahead, or a star lost whom it cannot do without.

@@ -29,6 +29,30 @@ def check_average(swarm, round_, members):
         np.testing.assert_allclose(member.learner.adopted[round_], expected, atol=1e-4)
 
 
+async def test_a_round_that_was_given_up_is_not_begun_a_second_time(autojump_clock):
+    """The committee seems to be ahead for a moment: whoever began again would sign two histories of the round."""
+    async with private(3) as swarm:
+        member, begun = swarm.members[2], []
+        await swarm.until(lambda: member.guard is not None)
+        make, ahead = member.guard.round, member.runtime._ahead_of
+
+        def counted(number, *rest, **others):
+            begun.append(number)
+            return make(number, *rest, **others)
+
+        def flickering(number):
+            seems = begun == [0] and len(glances) < 2
+            glances.extend([number] if begun == [0] else [])
+            return 1 if seems and len(glances) == 1 else ahead(number)
+
+        glances = []
+        member.guard.round, member.runtime._ahead_of = counted, flickering
+        await swarm.until_all_finished()
+        assert glances, "or else it never seemed so"
+        assert sorted(set(begun)) == begun
+        assert not faults(swarm)
+
+
 def faults(swarm):
     return [event for member in swarm.members for event in member.events if isinstance(event, journal.Faulted)]
 

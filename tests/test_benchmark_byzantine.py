@@ -170,6 +170,15 @@ def test_a_node_never_shuns_itself():
     assert one_of("mean", 0, seen, np.zeros(3, dtype=bool), 1)[0] == 2
 
 
+def test_whoever_is_shunned_the_rule_bears_as_many_liars_as_before():
+    """An honest one is shunned by mistake, and all liars are back from quarantine."""
+    seen = np.vstack([np.ones((6, 2)), np.full((2, 2), 1e6)]).astype(np.float32)
+    kept = np.array([True, True, False, True, True, True, True, True])
+    assert one_of("fading-mean", 2, seen, kept, 0).tolist() == [1, 1]
+    few = np.array([True, False, False, False, False, True, True, True])
+    assert one_of("fading-mean", 2, seen + 1, few, 0).tolist() == [2, 2]
+
+
 def test_a_backdoors_success_is_measured():
     outcome = in_the_open(PROBLEM, replace(SETTING, rule="mean", watch=False), "backdoor")
     assert outcome.success is not None

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from consensus.company import Company
-from consensus.rules import DistanceAverage, Standpoint, lookup
+from consensus.rules import DistanceAverage, Standpoint, least_members, lookup
 from consensus.screen import whole_weights
 from crypto.identity import PeerId
 from detect.peers.group_test import GroupTest
@@ -206,11 +206,13 @@ SELF_CENTRED = frozenset({"self-centred-clipping", "clipped-sum", "ios", "centre
 
 
 def one_of(name: str, f: int, seen: np.ndarray, kept: np.ndarray, own: int) -> np.ndarray:
-    """The rule's result at the honest node `own`, which never shuns itself."""
+    """The rule's result at the honest node `own`, which never shuns itself; its own vector where too few are left."""
     mask = kept.copy()
     mask[own] = True
     vectors, place = seen[mask], int(mask[:own].sum())
-    f = max(0, f - int((~mask).sum()))
+    # Who is shunned may be honest: nodes go on with the f of their file, and so does this.
+    if len(vectors) < least_members(name, f):
+        return vectors[place]
     rule = lookup(name, f)
     even = np.full(len(vectors), 1 / len(vectors))
     if isinstance(rule, DistanceAverage):

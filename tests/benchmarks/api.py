@@ -1,10 +1,10 @@
 """The API while the default lab runs: how fast it answers, and whether the rounds feel it.
 
-One run of plant-8 with an API at every node. Its rounds are taken in turn: one left alone, one in which a console's
-stream and its polls are open at every node, one in which 10,000 connections and a body of a gigabyte are thrown at a
-socket of the benchmark's own, one in which they are thrown at two nodes. A round is compared with the one before it, so
-that whatever else the machine does, the attacker's own work too, is on both sides. Answers are timed in rounds of the
-second kind, on a kept connection to the first node.
+One run of plant-8 with an API at every node. In its first half every other round is left alone, and in the others a
+console's stream and its polls are open at every node. In its second half 10,000 connections and a body of a gigabyte
+are thrown at a socket of the benchmark's own, and at two nodes, in turn. A round is compared with the one before it, so
+that whatever else the machine does, the attacker's own work too, is on both sides. Answers are timed in the polled
+rounds, on a kept connection to the first node.
 """
 
 from __future__ import annotations
@@ -48,6 +48,8 @@ LIMIT_S = 900.0
 TARGETS_MS = {"p50": 5.0, "p99": 25.0}
 ENDED = (OSError, http.client.HTTPException)
 """What a caller sees when the lab ends before it."""
+HALVES = (("calm", "polled"), ("aside", "attacked"))
+"""What is done in even and odd rounds: connections that were thrown leave work to the rounds after."""
 KINDS = ("calm", "polled", "aside", "attacked")
 BEFORE = {"polled": "calm", "attacked": "aside"}
 """Kind → what it is compared with."""
@@ -107,7 +109,7 @@ def _measure(folder: Path, rounds: int, seen: Seen, say: Callable[[str], None]) 
                 begun += 1
                 if task is not None:
                     task.end()
-                kind = KINDS[begun % len(KINDS)]
+                kind = kind_of(begun, rounds)
                 token = RunFolder(out).token.read_text().strip()
                 task = _TASKS[kind](port, len(followers), token, seen)
                 say(f"round {begun} of {rounds}: {kind}")
@@ -116,17 +118,23 @@ def _measure(folder: Path, rounds: int, seen: Seen, say: Callable[[str], None]) 
             task.end()
         if not ends:
             raise BenchmarkError(f"no round was closed: {last_words(folder / 'lab.log')}")
-    _pair(ends, len(followers), seen)
+    _pair(ends, len(followers), rounds, seen)
 
 
-def _pair(ends: dict[int, list[float]], nodes: int, seen: Seen) -> None:
+def kind_of(number: int, rounds: int) -> str:
+    """What is done in a round of so many."""
+    calm, other = HALVES[number >= rounds // 2]
+    return other if number % 2 else calm
+
+
+def _pair(ends: dict[int, list[float]], nodes: int, rounds: int, seen: Seen) -> None:
     """Lengths by kind; the first rounds, in which the swarm still gathers, are left out."""
     done = {number: max(at) for number, at in ends.items() if len(at) == nodes}
     lengths = {number: done[number] - done[number - 1] for number in done if number - 1 in done and number > 2}
     for number, length in lengths.items():
-        kind = KINDS[number % len(KINDS)]
+        kind = kind_of(number, rounds)
         seen.lengths_s[kind].append(length)
-        if kind in BEFORE and number - 1 in lengths:
+        if number - 1 in lengths and BEFORE.get(kind) == kind_of(number - 1, rounds):
             seen.pairs[kind].append(length / lengths[number - 1])
 
 

@@ -40,6 +40,8 @@ class Fold:
     """(peer, reason) → rounds."""
     proved: set[tuple[str, str]] = field(default_factory=set)
     """Those of them that were proved."""
+    witnessed: set[tuple[str, str]] = field(default_factory=set)
+    """Those of them that were witnessed."""
     quarantines: list[journal.VerdictChanged] = field(default_factory=list)
     """Each time that it stopped averaging a peer."""
 
@@ -89,6 +91,8 @@ class Fold:
         self.faults[what].append(event.round)
         if event.proved:
             self.proved.add(what)
+        if event.witnessed:
+            self.witnessed.add(what)
 
     def _close(self, event: journal.RoundClosed) -> None:
         self._tell(event.epsilon)

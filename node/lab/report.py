@@ -128,6 +128,7 @@ def _node(node: NodeRecord, fold: Fold, record: RunRecord, reached: int) -> Node
                 first_round=min(rounds),
                 count=len(rounds),
                 proved=(peer, reason) in fold.proved,
+                witnessed=(peer, reason) in fold.witnessed,
             )
             for (peer, reason), rounds in sorted(fold.faults.items())
         ),

@@ -35,6 +35,8 @@ class Fault(_Frozen):
     count: int
     proved: bool = False
     """Whether what the peer signed shows it to anybody."""
+    witnessed: bool = False
+    """Whether it follows from what was decided in rounds that this node took part in."""
 
 
 class Rounds(_Frozen):

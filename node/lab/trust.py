@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from node.lab.colours import hue
 from node.lab.linechart import LineChart, Series
-from node.lab.results import Report, mean
+from node.lab.results import Fault, Report, mean
 from node.lab.section import HALF, Section, Table, shortened
 
 _ROWS = 500
@@ -17,20 +17,23 @@ _FULL = 100.0
 def evidence(report: Report) -> Section | None:
     """What peers did that no honest one does."""
     rows = [
-        (node.name, fault.peer, fault.reason, _proof(fault.proved), str(fault.count), str(fault.first_round))
+        (node.name, fault.peer, fault.reason, _certainty(fault), str(fault.count), str(fault.first_round))
         for node in report.nodes
         for fault in node.faults
     ]
     if not rows:
         return None
-    head = ("Seen by", "Peer", "What it did", "Proved", "Times", "First in round")
+    head = ("Seen by", "Peer", "What it did", "Certain", "Times", "First in round")
     table = Table(head, rows[:_ROWS], shortened(len(rows), _ROWS))
-    lead = "What no honest peer sends. Each was left out of the average. Proved: what it signed shows it to anybody."
+    lead = (
+        "What no honest peer sends. Each was left out of the average. Proved: what it signed shows it to anybody. "
+        "Witnessed: it follows from decisions that the node took part in."
+    )
     return Section("evidence", "Evidence", lead, table=table, table_open=True, half=False)
 
 
-def _proof(proved: bool) -> str:
-    return "yes" if proved else "–"
+def _certainty(fault: Fault) -> str:
+    return "proved" if fault.proved else "witnessed" if fault.witnessed else "–"
 
 
 def reputation(report: Report) -> Section | None:

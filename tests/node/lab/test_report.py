@@ -9,6 +9,7 @@ from node.cli.main import app
 from node.lab import plots
 from node.lab.record import Baselines, NodeRecord, read_record, write_record
 from node.lab.report import build_report, missed_targets, write_report
+from node.lab.trust import evidence
 from tests.node.lab.synthetic import (
     NAMES,
     ROUNDS,
@@ -161,13 +162,23 @@ def test_why_sums_were_not_opened_is_told_and_what_was_proved_is_marked(tmp_path
     reasons = ["no agreement in stage PROVE", "the sum could not be opened", "no agreement in stage PROVE"]
     faults = [
         journal.Faulted(at=1.0, round=3, peer="press-6", reason="two items for one stage", proved=True),
+        journal.Faulted(at=1.0, round=3, peer="press-6", reason="shares on no codeword", witnessed=True),
         journal.Faulted(at=1.0, round=3, peer="press-6", reason="is late"),
     ]
     append(journals, [*faults, *(closed(1, number, void=why, **void) for number, why in enumerate(reasons, 5))])
     report = build_report(tmp_path)
-    assert {(fault.reason, fault.proved) for fault in report.nodes[1].faults} == {
-        ("two items for one stage", True),
-        ("is late", False),
+    assert {(fault.reason, fault.proved, fault.witnessed) for fault in report.nodes[1].faults} == {
+        ("two items for one stage", True, False),
+        ("shares on no codeword", False, True),
+        ("is late", False, False),
+    }
+    section = evidence(report)
+    assert section is not None
+    assert section.table is not None
+    assert {(row[2], row[3]) for row in section.table.rows} == {
+        ("two items for one stage", "proved"),
+        ("shares on no codeword", "witnessed"),
+        ("is late", "–"),
     }
     assert [str(note) for note in report.notes] == [
         "press-2 opened no sum in 3 rounds and kept its own vector: "

@@ -213,7 +213,7 @@ class PeerWatch:
         limit = max(_PULL, self._terms.z_limit)
         for peer, pull in self._group_test.pulls().items():
             if pull > limit and peer in accepted and peer != self._me:
-                reason = f"sums with it lie {pull:.1f} standard errors on the far side of nothing"
+                reason = f"it pulls the sums that it is in against the others, by {pull:.1f} standard errors"
                 self.accuse(Evidence(peer, number, "group-test", Severity.MEDIUM, reason), now)
 
     def was_there(self, peers: Collection[PeerId]) -> None:

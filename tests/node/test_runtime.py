@@ -1,6 +1,7 @@
 """The loop of a node, a swarm of them at a time, in virtual time: kills, hangs, losses, partitions."""
 
 import hashlib
+from contextlib import asynccontextmanager
 
 import numpy as np
 import pytest
@@ -219,19 +220,26 @@ def nonsense(round_: int, phase: int = 0, size: int = 8) -> Contribution:
     return Contribution(round_, phase, np.full(size, np.nan, np.float32))
 
 
+@asynccontextmanager
+async def impostor(swarm, index):
+    """In place of a node, which is killed: its connections to all its peers, and who they are."""
+    swarm.kill(index)
+    roster = swarm.roster(index)
+    async with swarm.network.open(roster.me, roster.peers, GREETING) as liar:
+        up = set()
+        while up != roster.peers:
+            if isinstance(event := await liar.next_event(), PeerUp):
+                up.add(event.peer)
+        yield liar, sorted(roster.peers)
+
+
 async def test_a_peer_that_sends_nonsense_is_evidence_and_stalls_nobody(autojump_clock):
     async with open_swarm(4, complete(4), "cliques", rounds=60) as swarm:
         await swarm.until(lambda: swarm.members[0].checkpoint >= 2)
-        swarm.kill(1)
-        roster = swarm.roster(1)
-        async with swarm.network.open(roster.me, roster.peers, GREETING) as liar:
-            up = set()
-            while up != roster.peers:
-                if isinstance(event := await liar.next_event(), PeerUp):
-                    up.add(event.peer)
+        async with impostor(swarm, 1) as (liar, peers):
             now = swarm.members[0].checkpoint
             for message in (*(nonsense(now + i) for i in range(5)), nonsense(2**31 - 1, phase=31, size=1)):
-                for peer in sorted(roster.peers):
+                for peer in peers:
                     liar.send(peer, message)
                 await trio.sleep(0.1)
             await swarm.until_all_finished(but=(1,))
@@ -246,16 +254,10 @@ async def test_a_peer_whose_vector_is_as_long_as_floats_get_ends_nobody(autojump
     """It is finite, and what the journal tells of it (the distance to it) was more than a figure there may be."""
     async with open_swarm(4, complete(4), "cliques", rounds=12, rule=lookup("median", 1)) as swarm:
         await swarm.until(lambda: swarm.members[0].checkpoint >= 2)
-        swarm.kill(1)
-        roster = swarm.roster(1)
-        async with swarm.network.open(roster.me, roster.peers, GREETING) as liar:
-            up = set()
-            while up != roster.peers:
-                if isinstance(event := await liar.next_event(), PeerUp):
-                    up.add(event.peer)
+        async with impostor(swarm, 1) as (liar, peers):
             now = swarm.members[0].checkpoint
             for number in range(now, now + 4):
-                for peer in sorted(roster.peers):
+                for peer in peers:
                     liar.send(peer, Contribution(number, 0, np.full(8, 3e38, np.float32)))
             await swarm.until_all_finished(but=(1,))
         for index in (0, 2, 3):

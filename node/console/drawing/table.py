@@ -6,7 +6,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from rich.cells import cell_len
 from rich.text import Text
 
 from node.console.drawing.ink import Ink
@@ -78,8 +77,3 @@ def _all(places: Sequence[tuple[int, Column, int]]) -> list[tuple[int, Column, i
     found = {number: place for place in places for number in (place[0],)}
     blank = Column("", 0)
     return [found.get(number, (number, blank, 0)) for number in range(max(found, default=-1) + 1)]
-
-
-def width_of(texts: Iterable[str], least: int = 0) -> int:
-    """Cells of the widest."""
-    return max((cell_len(text) for text in texts), default=least)

@@ -3,7 +3,6 @@
 import json
 import re
 import shutil
-import socket
 import subprocess
 
 import pytest
@@ -11,6 +10,7 @@ import pytest
 from overlay.topology import load_topology, parse_topology
 from tests.documents import README, ROOT, TUTORIAL, block, blocks, environment
 from tests.node.lab.processes import eventually
+from tests.ports import free_ports
 
 PAGES = (README, *sorted((ROOT / ".readme").glob("*.md")))
 WITHIN_S = 180.0
@@ -26,17 +26,6 @@ def as_test(text: str) -> str:
     """`make` runs the suite's own environment: what it calls is run instead."""
     text = re.sub(r"^make lab$", "grapevine lab up topologies/plant-8.toml --out lab", text, flags=re.MULTILINE)
     return LONG.sub("true", text)
-
-
-def are_free(first, count):
-    """Whether nobody listens at these neighbouring ports now."""
-    try:
-        for port in range(first, first + count):
-            with socket.socket() as probe:
-                probe.bind(("127.0.0.1", port))
-    except OSError:
-        return False
-    return True
 
 
 def says_yes(command):
@@ -174,7 +163,7 @@ def test_make_lab_ends_as_the_readme_says(tmp_path):
 @pytest.mark.skipif(shutil.which("curl") is None, reason="there is no curl to ask the API with")
 def test_the_api_answers_as_the_readme_asks(tmp_path):
     lab, asking = (block(README, words).text for words in ("--api 127.0.0.1:8200", "curl"))
-    first = next(port for port in range(23_000, 29_000, 8) if are_free(port, 8))
+    first = free_ports(8).start
     (tmp_path / "topologies").mkdir()
     *shipped, last = (ROOT / "topologies" / "open-8.toml").read_text().split("[[node]]")
     assert len([*shipped, last]) == 9  # three of them are asked and answer as eight do

@@ -35,6 +35,7 @@ from overlay.topology import dumps, load_topology
 from overlay.topology_schema import Targets
 from tests.benchmarks.machine import BenchmarkError, Figures, show_table
 from tests.benchmarks.processes import last_words, started
+from tests.ports import free_ports
 
 ROUNDS = 48
 CONNECTIONS = 10_000
@@ -91,7 +92,7 @@ def run(folder: Path, console: Console) -> Figures:
 def _measure(folder: Path, rounds: int, seen: Seen, say: Callable[[str], None]) -> None:
     topology = load_topology(Path("topologies/plant-8.toml")).with_overrides(rounds=rounds)
     (folder / "lab.toml").write_text(dumps(topology.model_copy(update={"targets": Targets()})), encoding="utf-8")
-    out, port = folder / "run", _free_ports(len(topology.nodes))
+    out, port = folder / "run", free_ports(len(topology.nodes)).start
     command = [str(Path(sys.executable).parent / "grapevine"), "lab", "up", str(folder / "lab.toml"), "--out", str(out)]
     with started([*command, "--api", f"127.0.0.1:{port}"], log=folder / "lab.log") as lab:
         followers = [journal.Follower(RunFolder(out).journal(name)) for name in topology.names]
@@ -136,19 +137,6 @@ def _pair(ends: dict[int, list[float]], nodes: int, rounds: int, seen: Seen) -> 
         seen.lengths_s[kind].append(length)
         if number - 1 in lengths and BEFORE.get(kind) == kind_of(number - 1, rounds):
             seen.pairs[kind].append(length / lengths[number - 1])
-
-
-def _free_ports(count: int) -> int:
-    """The first of so many ports in a row."""
-    for first in range(20_000, 30_000, count):
-        held: list[socket.socket] = []
-        with suppress(OSError):
-            held = [socket.create_server(("127.0.0.1", port)) for port in range(first, first + count)]
-        for sock in held:
-            sock.close()
-        if len(held) == count:
-            return first
-    raise BenchmarkError(f"no {count} free ports in a row on loopback")
 
 
 # --- what is done in a round ------------------------------------------------------------------------------------------

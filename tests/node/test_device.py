@@ -1,6 +1,5 @@
 """`node init` and `node start` as on real devices: what cannot start says why."""
 
-import socket
 import subprocess
 
 import pytest
@@ -9,6 +8,7 @@ from typer.testing import CliRunner
 from node.cli.main import app
 from overlay.topology import load_topology
 from tests.node.lab.processes import GRAPEVINE, ROOT
+from tests.ports import free_ports
 
 pytestmark = pytest.mark.processes
 RACK = ROOT / "topologies" / "pi-rack-4.toml"
@@ -16,14 +16,6 @@ RACK = ROOT / "topologies" / "pi-rack-4.toml"
 
 def run(*arguments, cwd):
     return subprocess.run([str(GRAPEVINE), *arguments], cwd=cwd, capture_output=True, text=True, check=False)
-
-
-def free_ports(count):
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [s.getsockname()[1] for s in sockets]
-    for s in sockets:
-        s.close()
-    return ports
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import socket
 import subprocess
 import urllib.request
 
@@ -18,6 +17,7 @@ from node.errors import StateError
 from node.life import levers_of, pack_pause, paused_in
 from node.state import Checkpoint
 from tests.node.lab.processes import GRAPEVINE, eventually
+from tests.ports import free_ports
 
 FILE = """
 name = "pair"
@@ -31,14 +31,6 @@ deadline_s = 5.0
 [graph]
 family = "complete"
 """
-
-
-def free_ports(count):
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [s.getsockname()[1] for s in sockets]
-    for s in sockets:
-        s.close()
-    return ports
 
 
 def invoke(*arguments):

@@ -1,7 +1,6 @@
 """The real console, in a real terminal, on a real running node: what a person does by key stands in API and journal."""
 
 import shutil
-import socket
 import subprocess
 import sys
 import time
@@ -10,6 +9,7 @@ import httpx
 import pytest
 
 from node import journal
+from tests.ports import free_ports
 
 pytestmark = [
     pytest.mark.processes,
@@ -49,23 +49,10 @@ def wait(found, what):
     return result
 
 
-def free_ports(count):
-    """The first of so many neighbouring ports that nobody has now."""
-    for first in range(21_000, 29_000, 7):
-        try:
-            for port in range(first, first + count):
-                with socket.socket() as probe:
-                    probe.bind(("127.0.0.1", port))
-        except OSError:
-            continue
-        return first
-    raise AssertionError("no ports are free")
-
-
 @pytest.fixture
 def lab(tmp_path):
     """(folder of the run, port of the first node's API); the rounds of all nodes are paused."""
-    topology, out, port = tmp_path / "three.toml", tmp_path / "run", free_ports(3)
+    topology, out, port = tmp_path / "three.toml", tmp_path / "run", free_ports(3).start
     topology.write_text(TOPOLOGY)
     command = [sys.executable, "-m", "node.cli.main", "lab", "up", str(topology), "--out", str(out)]
     process = subprocess.Popen(

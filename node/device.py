@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import signal
 import sys
 from collections.abc import Mapping
@@ -39,6 +40,7 @@ def run_device(
     UserError.
     """
     refuse_adversary(topology, name, file, allowed=allow_adversary)
+    gc.freeze()  # what is imported by now stays: no collection need look through it, and hold up the loop meanwhile
     torch.set_num_threads(1)
     identity = state.load_identity()
     peers = peers_of(topology, file)

@@ -4,6 +4,8 @@ Nothing that is imported becomes garbage; looking for it among a million new obj
 A child freezes what it inherits and collects again (`gc.freeze`'s advice in the library reference).
 """
 
+import atexit
 import gc
 
 gc.disable()
+atexit.register(gc.freeze)  # the same for the server's own end

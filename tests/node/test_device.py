@@ -1,6 +1,7 @@
 """`node init` and `node start` as on real devices: what cannot start says why."""
 
 import subprocess
+import sys
 
 import pytest
 from typer.testing import CliRunner
@@ -82,3 +83,15 @@ def test_a_device_lies_only_where_somebody_says_so_twice(rack):
     assert f"node {names[0]} is an adversary (alie)" in answer.stderr
     assert "--allow-adversary" in answer.stderr
     assert not (folder / names[0] / "journal.jsonl").exists()
+
+
+def test_a_command_ends_without_a_last_search_for_garbage_among_its_imports():
+    words = [
+        "import atexit, gc, sys",
+        "atexit.register(lambda: print('frozen:', gc.get_freeze_count() > 10_000))",
+        "from node.cli.main import main",
+        "sys.argv = ['grapevine', '--help']",
+        "main()",
+    ]
+    done = subprocess.run([sys.executable, "-c", "; ".join(words)], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "frozen: True"

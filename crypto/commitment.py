@@ -64,52 +64,15 @@ class Leaf:
 def merkle_root(leaves: Sequence[Leaf]) -> bytes:
     """The root (32 bytes) over one leaf a holder, in roster order (RFC 6962 §2.1); it also binds their number."""
     _require_count(len(leaves))
-    return _rooted(len(leaves), _levels([leaf.digest() for leaf in leaves])[-1][0])
-
-
-def merkle_path(leaves: Sequence[Leaf], index: int) -> tuple[bytes, ...]:
-    """The sibling digests, lowest first, that lead from leaf `index` to the root."""
-    if not 0 <= index < len(leaves):
-        raise CommitmentError(f"there are {len(leaves)} leaves, no leaf {index}")
-    path = []
-    for level in _levels([leaf.digest() for leaf in leaves])[:-1]:
-        if index ^ 1 < len(level):
-            path.append(level[index ^ 1])
-        index //= 2
-    return tuple(path)
-
-
-def verify_path(root: bytes, leaf: Leaf, index: int, count: int, path: Sequence[bytes]) -> bool:
-    """Whether `leaf` is number `index` of `count` under `root`."""
-    if not 0 <= index < count <= MAX_LEAVES or any(len(node) != DIGEST_BYTES for node in path):
-        return False
-    node, siblings, width = leaf.digest(), list(path), count
-    while width > 1:
-        if index ^ 1 < width:
-            if not siblings:
-                return False
-            sibling = siblings.pop(0)
-            node = _node(sibling, node) if index % 2 else _node(node, sibling)
-        index, width = index // 2, (width + 1) // 2
-    return not siblings and _rooted(count, node) == root
-
-
-def _levels(nodes: list[bytes]) -> list[list[bytes]]:
-    """Digests from leaves to the top; an odd last node rises unchanged."""
-    levels = [nodes]
-    while len(nodes) > 1:
+    nodes = [leaf.digest() for leaf in leaves]
+    while len(nodes) > 1:  # an odd last node rises unchanged
         pairs = [_node(nodes[i], nodes[i + 1]) for i in range(0, len(nodes) - 1, 2)]
         nodes = pairs + ([nodes[-1]] if len(nodes) % 2 else [])
-        levels.append(nodes)
-    return levels
+    return digest("grapevine merkle root v1", len(leaves), nodes[0])
 
 
 def _node(left: bytes, right: bytes) -> bytes:
     return hashlib.sha256(b"\x01" + left + right).digest()
-
-
-def _rooted(count: int, top: bytes) -> bytes:
-    return digest("grapevine merkle root v1", count, top)
 
 
 def _require_count(count: int) -> None:

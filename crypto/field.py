@@ -75,11 +75,6 @@ def subtract(a: Vector, b: Vector | np.uint32, out: Vector | None = None) -> Vec
     return np.minimum(difference, difference + _P, out=difference)
 
 
-def negate(a: Vector) -> Vector:
-    """−a, element by element."""
-    return subtract(np.zeros_like(a), a)
-
-
 def multiply(a: Vector, b: Vector | np.uint32) -> Vector:
     """a · b, element by element, by folding the upper half: 2³¹ ≡ 1."""
     product = np.multiply(a, b, dtype=np.uint64)

@@ -120,10 +120,6 @@ class Ledger:
         """ε at the budget's δ of all that may have left the node; it may exceed a budget that was lowered since."""
         return epsilon(self._total.releases(), self._budget.delta)
 
-    def affords(self, release: Release) -> bool:
-        """Whether `charge` would take `release`."""
-        return self._with(release) <= self._budget.epsilon
-
     def charge(self, round: int, release: Release, *, level: Level, noise: Noise, mechanism: str = "") -> Entry:  # noqa: A002
         """Put `release` on the disk. Only after this returns may it be made.
 

@@ -14,9 +14,7 @@ from crypto.commitment import (
     commit_nonce,
     echo,
     encode,
-    merkle_path,
     merkle_root,
-    verify_path,
 )
 
 VECTORS = json.loads((Path(__file__).parent.parent / "vectors" / "commitment.json").read_text())
@@ -61,23 +59,6 @@ def test_the_coin_is_that_of_an_independent_implementation():
     assert coin("one", b"context", b"beacon", ROOTS, NONCES).hex() == VECTORS["coin"]
 
 
-@settings(deadline=None)
-@given(st.integers(1, 40), st.data())
-def test_a_path_proves_its_leaf_and_no_other(count, data):
-    all_leaves, index = leaves(count), data.draw(st.integers(0, count - 1))
-    root, path = merkle_root(all_leaves), merkle_path(all_leaves, index)
-    assert verify_path(root, all_leaves[index], index, count, path)
-    for other in range(count):
-        if other != index:
-            assert not verify_path(root, all_leaves[other], index, count, path)
-            assert not verify_path(root, all_leaves[index], other, count, path)
-    assert not verify_path(root, all_leaves[index], index, count + 1, path)
-    assert not verify_path(root, all_leaves[index], index, count, (*path, bytes(32)))
-    assert not path or not verify_path(root, all_leaves[index], index, count, path[:-1])
-    assert not verify_path(root, all_leaves[index], index, count, [node + b"\x00" for node in path] or [b""])
-    assert not verify_path(root, all_leaves[index], -1, count, path)
-
-
 def test_a_root_binds_number_and_order_of_leaves():
     four = leaves(4)
     roots = [merkle_root(x) for x in (four, four[:3], [*four, four[3]], four[::-1], [*four[:3], four[2]])]
@@ -94,8 +75,6 @@ def test_a_node_cannot_pass_for_a_leaf():
 def test_what_has_no_root_is_refused(bad):
     with pytest.raises(CommitmentError):
         merkle_root(bad)
-    with pytest.raises(CommitmentError, match="no leaf 4"):
-        merkle_path(leaves(4), 4)
 
 
 def test_too_many_leaves_are_refused(monkeypatch):

@@ -340,7 +340,7 @@ class Agreement:
     def _decide(self, decision: Decision) -> None:
         self._decision = decision
         self._views.clear()
-        self._pool.contents.clear()
+        self._pool.close()
 
     def _enter_view(self, view: int, now: float) -> bool:
         self.view, self._view_since = view, now

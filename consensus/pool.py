@@ -38,6 +38,13 @@ class Pool:
         for item in list(self._heard.values()):
             self._admit(item, check)
 
+    def close(self) -> None:
+        """The stage is decided. What comes from now on is not judged any more: what is asked of whom has changed since,
+        and who is late is no liar. Two different items of one author still convict it.
+        """
+        self._check = None
+        self.contents.clear()
+
     @property
     def mine(self) -> tuple[Item, ...]:
         """Our own item, if there is one."""

@@ -229,8 +229,8 @@ class Record:
         try:
             if item.stage == Stage.SCALARS:
                 unpack_scalars(self._terms, item.body)
-            else:
-                unpack_entries(item.body)
+            elif any(holder >= len(self._terms.cell) for holder in unpack_entries(item.body)):
+                return "boxes of holders that there are not"
         except BodyError as error:
             return str(error)
         return None

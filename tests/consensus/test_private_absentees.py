@@ -2,7 +2,7 @@ import itertools
 
 import pytest
 
-from consensus.private_messages import Stage
+from consensus.private_messages import Portion, Stage
 from crypto.shamir import Packing
 from tests.consensus.private_cell import SIX, Cell, terms_of
 from tests.consensus.private_liars import silent_from
@@ -56,3 +56,27 @@ def test_who_is_known_to_be_away_is_not_waited_for():
         member.round._away.add(2)
     assert run.run().check(but=(2,)) == {(0, 1, 3, 4, 5)}
     assert max(m.closed_at for m in run.members) < 2
+
+
+@pytest.mark.parametrize("stage", [Stage.NONCE_1, Stage.PROVE, Stage.NONCE_2, Stage.SCALARS])
+def test_who_comes_too_late_for_a_stage_has_not_lied(stage):
+    """The others have decided without it and ask it for nothing any more; but it spoke when it was asked."""
+    run, late = Cell(terms_of(SIX)), 1
+
+    def hold_back(message, receiver):
+        agreement = run.members[receiver].round._agreements[stage]
+
+        def arrive():
+            if agreement.decided is None:
+                run.at(run.now + 0.1, arrive)
+            else:
+                run.send(late, receiver, message)
+
+        if isinstance(message, Portion) or message.stage < stage:
+            return message
+        return arrive()
+
+    run.members[late].tamper = hold_back
+    run.run()
+    assert all(late not in m.round._agreements[stage].decided for m in run.members if m.index != late)
+    assert run.named(but=(late,)) == [set()] * 5

@@ -6,6 +6,7 @@ import pytest
 
 from consensus.effects import Heard
 from consensus.private_messages import Fetch, Portion, PortionKind, Sealed, Stage
+from consensus.private_supply import Entry, pack_entries
 from crypto.shamir import Packing
 from tests.consensus import private_liars as liars
 from tests.consensus.private_cell import SIX, SIZE, Cell, terms_of
@@ -98,6 +99,17 @@ def test_a_dealer_that_lies_and_then_says_nothing_is_left_out():
     run.run()
     assert run.check(but=(LIAR,)) == {REST}
     assert run.named(but=(LIAR,)) == [set()] * 5
+
+
+@pytest.mark.parametrize("holder", [6, 2**16 - 1])
+def test_a_dealer_that_publishes_the_box_of_a_holder_that_there_is_not_is_convicted(holder):
+    def answering(member):
+        body = pack_entries([Entry(holder, bytes(32), b"", b"")])
+        return liars.own_items_too(member, Stage.DISPUTE, lambda *_: liars._signed(member, Stage.DISPUTE, body))
+
+    run = run_with(answering, liars.inconsistent([0, 1]))
+    assert_exact(run, REST, {LIAR})
+    assert all(o.culprits[0].proved for o in run.outcomes(but=(LIAR,)))
 
 
 @pytest.mark.parametrize("about", [[0], [0, 4], [0, 1, 3, 4, 5], [2]])

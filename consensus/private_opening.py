@@ -371,7 +371,8 @@ class Opening:
         self.total = to_signed(total.reshape(-1)[: self._terms.size])
         if self._mine is not None:
             digest = hashlib.sha256(total.astype(_WORD, copy=False).tobytes()).digest()
-            parts = {owner: (said, signature) for owner, (said, _, signature) in self._chunks.items()}
+            made_of = self._chunks.keys() - self._fetched  # a run that failed may have been sent again since
+            parts = {owner: (self._chunks[owner][0], self._chunks[owner][2]) for owner in made_of}
             self._out.append((None, self._signed.sign(digest, parts)))
 
     def _made(self, owners: Collection[int]) -> bytes | None:

@@ -1,14 +1,16 @@
 """t = 2 liars, more than the e = 1 that are corrected, beside an absentee: they have nobody honest convicted."""
 
-from functools import partial
+import hashlib
+from functools import cache, partial
 
 import numpy as np
 import pytest
 
 from consensus.conviction import Certainty
 from consensus.private_messages import Item, PortionKind, Stage
-from crypto.field import PRIME
-from crypto.shamir import Packing
+from consensus.private_runs import CHECK_BYTES
+from crypto.field import PRIME, inner
+from crypto.shamir import Packing, reconstruct
 from tests.consensus import private_liars as liars
 from tests.consensus.private_cell import Cell, terms_of
 from tests.consensus.test_private_attacks import conspiring, through
@@ -160,3 +162,53 @@ def test_a_certificate_over_parts_that_were_not_sent_convicts_whoever_signs_it(l
     run = cell(certifying)
     assert convicted(run) == {(liar, Certainty.WITNESSED) for liar in COLLUDERS}
     assert run.check(but=(*COLLUDERS, ABSENT)) == {tuple(sorted((*HONEST, *COLLUDERS)))}
+
+
+def wrong_run(run, owner, other):
+    """A run of the sum as four honest holders and both liars are on it, and the combinations of both that bear it out:
+    all signed.
+    """
+    layout, where = run.members[owner].round._opening._layout, run.members[owner].round._opening._runs[owner]
+    shares = {member: run.members[member].round._opening._mine[where].copy() for member in (*OTHERS, owner, other)}
+    for liar in (owner, other):
+        shares[liar][0] = (int(shares[liar][0]) + through([honest + 1 for honest in OTHERS], liar + 1)) % PRIME
+    on_it = sorted((*OTHERS, owner))
+    body = reconstruct(EIGHT, on_it, [shares[member] for member in on_it]).reshape(-1).astype("<u4").tobytes()
+    portion = run.members[owner].round._opening._notary.portion(owner, PortionKind.CHUNK, body)
+    said = hashlib.sha256(body).digest()
+    checks = {}
+    for liar in (owner, other):
+        combined = inner(layout.weights(owner, said), shares[liar][None])[:, 0]
+        checks[liar] = said + portion.signature + combined.astype("<u4").tobytes()
+    return portion, checks
+
+
+def test_who_opens_the_right_sum_beside_four_that_were_lied_to_does_not_certify_the_wrong_run():
+    """The victim alone is not shown the combinations of the liars, so that it fetches the shares of that run; and then
+    it is sent the wrong run again.
+    """
+    run, (owner, other) = Cell(terms_of(EIGHT)), COLLUDERS
+    lie = cache(lambda: wrong_run(run, owner, other))
+
+    def lying(member):
+        def tamper(message, receiver):
+            kind = getattr(message, "kind", None)
+            if isinstance(message, Item) and message.author == member.index and message.stage == Stage.CHECK:
+                opening, (_, checks) = member.round._opening, lie()
+                start = list(opening._runs).index(owner) * CHECK_BYTES
+                said = bytes(CHECK_BYTES) if receiver == VICTIM else checks[member.index]
+                body = bytes(message.body)
+                return opening._notary.item(Stage.CHECK, body[:start] + said + body[start + CHECK_BYTES :])
+            if member.index != owner or kind is None or message.owner != owner:
+                return None if isinstance(message, Item) and message.stage == Stage.CERTIFY else message
+            return lie()[0] if kind == PortionKind.CHUNK else [lie()[0], message]
+
+        return tamper
+
+    for index in COLLUDERS:
+        run.members[index].tamper = lying(run.members[index])
+    run.members[ABSENT].tamper = lambda *_: None
+    run.run()
+    means = [run.members[member].outcome.mean for member in (VICTIM, OTHERS[0])]
+    assert not np.array_equal(*means), "or else they did not try"
+    assert {liar for liar, _ in convicted(run)} <= set(COLLUDERS)

@@ -12,10 +12,12 @@ MODELS = ("mlp", "linear")
 
 
 def build(model: str, features: int, classes: int, hidden: Sequence[int], seed: int) -> nn.Sequential:
-    """A module (n, features) → logits (n, classes), its initial parameters drawn from `seed` alone.
+    """A module (n, features) → logits (n, classes).
 
-    `mlp` has a ReLU layer for each width in `hidden`; `linear` is logistic regression and ignores `hidden`. Every
-    node of a swarm builds the same one: averages of models that begin apart would be worse than either.
+    `mlp` has a ReLU layer for each width in `hidden`, and its initial parameters are drawn from `seed` alone. `linear`
+    is logistic regression, ignores `hidden` and begins at zero: there is one minimum, so a draw would do nothing but
+    stand in the way, and where noise allows small steps alone it does so for long. Every node of a swarm builds the
+    same one: averages of models that begin apart would be worse than either.
     """
     if model not in MODELS:
         raise ValueError(f"no model {model!r}; known are {', '.join(MODELS)}")
@@ -24,6 +26,9 @@ def build(model: str, features: int, classes: int, hidden: Sequence[int], seed: 
     layers: list[nn.Module] = []
     for inputs, outputs in pairwise(widths):
         layers += [_linear(inputs, outputs, generator), nn.ReLU()]
+    if model == "linear":
+        for parameter in layers[0].parameters():
+            nn.init.zeros_(parameter)
     return nn.Sequential(*layers[:-1])
 
 

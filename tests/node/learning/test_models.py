@@ -30,10 +30,15 @@ def test_the_seed_alone_decides_and_the_global_generator_is_left_alone():
 
 
 def test_initial_values_are_uniform_within_the_bound_of_the_layer():
-    layer = build("linear", 400, 100, (), seed=3)[0]
+    layer = build("mlp", 400, 2, (100,), seed=3)[0]
     weights = layer.weight.detach().numpy()
     assert np.abs(weights).max() <= 400**-0.5
     assert weights.std() == pytest.approx(400**-0.5 / 3**0.5, rel=0.02)
+
+
+def test_logistic_regression_begins_undecided():
+    logits = build("linear", 5, 3, (), seed=3)(torch.randn(4, 5))
+    assert not logits.any()
 
 
 def test_unknown_model():

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Final
 
 BEGIN_ANEW: Final = (
@@ -33,6 +34,15 @@ class StateError(UserError):
 
 class RunError(UserError):
     """A run cannot start, or not with these options."""
+
+
+def room_needed(file: str | Path, error: OSError) -> StateError:
+    """`error`, of a running node that could not write `file`."""
+    return StateError(
+        f"{file} cannot be written: {error.strerror or error}",
+        "See to the space on its disk and to who may write there, then start the node again: it goes on from its "
+        "last checkpoint.",
+    )
 
 
 @contextmanager

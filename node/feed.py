@@ -16,6 +16,7 @@ from pathlib import Path
 import trio
 
 from node import journal
+from node.errors import room_needed
 
 Listener = Callable[[journal.Event, int], None]
 """Takes an event and its id; called in the thread of the trio loop, in the order of the ids. It must not wait."""
@@ -39,10 +40,13 @@ class Feed:
 
     def write(self, event: journal.Event) -> None:
         """Append to the journal, then tell the listeners. Call it from any thread; from another than the loop's they
-        are told soon after.
+        are told soon after. Raises StateError where the disk is full: what is not written down is not done.
         """
         with self._lock:
-            self._owed.append((event, self._book.write(event)))
+            try:
+                self._owed.append((event, self._book.write(event)))
+            except OSError as error:
+                raise room_needed(self._book.path, error) from error
         if threading.get_ident() == self._loop_thread:
             self._deliver()
             return

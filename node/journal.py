@@ -6,7 +6,6 @@ durations. A reader skips a torn last line, which a kill -9 may leave.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Annotated, Literal, Self
@@ -329,10 +328,8 @@ class Journal:
     def open(cls, path: Path) -> Self:
         """Open `path` for appending. A torn last line is closed with a newline first, so that it stays one bad line."""
         file = path.open("ab+", buffering=0)
-        if file.tell() > 0:
-            file.seek(-1, os.SEEK_END)
-            if file.read(1) != b"\n":
-                file.write(b"\n")
+        if (end := file.tell()) > 0 and (file.seek(end - 1), file.read(1))[1] != b"\n":
+            file.write(b"\n")
         return cls(file)
 
     @property
@@ -342,26 +339,27 @@ class Journal:
 
     def write(self, event: Event) -> int:
         """Append one event in one write call: a reader never sees two halves interleaved. The event's id: `end`."""
-        self._file.write(event.model_dump_json().encode() + b"\n")
+        line = event.model_dump_json().encode() + b"\n"
+        while line:  # of a disk that is nearly full the first call takes a part, and the next says why
+            line = line[self._file.write(line) :]
         return self._file.tell()
 
-    def close(self) -> None:
-        """Let go of the file; every line is written already."""
-        self._file.close()
+    @property
+    def path(self) -> str:
+        """Of the file."""
+        return self._file.name
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.close()
+        self._file.close()
 
 
 def parse(line: bytes) -> Event | None:
     """One line to an event; None for a torn, foreign or oversized line."""
-    if len(line) > MAX_LINE_BYTES:
-        return None
     try:
-        return _ADAPTER.validate_json(line)
+        return _ADAPTER.validate_json(line) if len(line) <= MAX_LINE_BYTES else None
     except ValidationError:
         return None
 

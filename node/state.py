@@ -28,7 +28,7 @@ from crypto.identity import Identity, IdentityError
 from crypto.key_file import MAX_BYTES as MAX_KEY_BYTES
 from crypto.key_file import KeyFile, Run
 from crypto.sealing import SECRET_BYTES, ChannelKey
-from node.errors import BEGIN_ANEW, StateError
+from node.errors import BEGIN_ANEW, StateError, room_needed
 from node.files import create_once, read_bounded, sweep, write_atomically
 
 Value = bytes | int | float | str | None
@@ -154,9 +154,12 @@ class StateFolder:
     # --- the checkpoint -------------------------------------------------------------------------------------------
 
     def save_checkpoint(self, checkpoint: Checkpoint) -> None:
-        """Replace the checkpoint, durably."""
+        """Replace the checkpoint, durably. Raises StateError where the disk is full: the one before is left then."""
         body = msgpack.packb([checkpoint.swarm, checkpoint.round, dict(checkpoint.learner)])
-        write_atomically(self.checkpoint_path, MAGIC + hashlib.sha256(body).digest() + body, mode=0o600)
+        try:
+            write_atomically(self.checkpoint_path, MAGIC + hashlib.sha256(body).digest() + body, mode=0o600)
+        except OSError as error:
+            raise room_needed(self.checkpoint_path, error) from error
 
     def load_checkpoint(self) -> Checkpoint | None:
         """The last checkpoint, None where there is none; StateError where it is damaged."""

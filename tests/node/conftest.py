@@ -1,4 +1,7 @@
-"""Databases of both kinds for whatever keeps something in a store."""
+"""Databases of both kinds for whatever keeps something in a store, and a disk that is full."""
+
+import resource
+from contextlib import contextmanager
 
 import pytest
 
@@ -26,3 +29,19 @@ def store(url, tmp_path):
     """An empty store in either kind of database."""
     with open_store(url, tmp_path) as opened:
         yield opened
+
+
+@pytest.fixture
+def full_after():
+    """A context in which no file of this process grows beyond so many bytes, as on a disk that is nearly full."""
+
+    @contextmanager
+    def full(size_bytes):
+        before = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size_bytes, before[1]))
+        try:
+            yield
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+    return full

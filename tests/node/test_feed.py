@@ -5,6 +5,7 @@ import trio
 import trio.testing
 
 from node import journal
+from node.errors import StateError
 from node.feed import Feed, is_id, read_from
 
 
@@ -42,6 +43,14 @@ async def test_ids_go_on_where_the_process_before_ended(path):
         assert feed.last_id == before
         feed.write(ready(2))
     assert read_from(path, before, 1000)[0] == [(feed.last_id, ready(2).model_dump_json().encode())]
+
+
+async def test_what_cannot_be_written_down_is_an_error_in_two_lines(book, path, full_after):
+    feed = Feed(book)
+    with full_after(0), pytest.raises(StateError, match=r"journal\.jsonl cannot be written: File too large"):
+        feed.write(ready(1))
+    feed.write(ready(2))
+    assert journal.read(path) == [ready(2)]
 
 
 async def test_events_of_other_threads_come_on_the_loop_in_the_journals_order(book, path):

@@ -1,6 +1,7 @@
 import json
 import tracemalloc
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -31,6 +32,19 @@ def test_a_torn_line_is_passed_over_and_stays_one_line(tmp_path):
         book.write(READY)
     assert journal.read(path) == [READY, READY]
     assert len(path.read_bytes().splitlines()) == 3
+
+
+@pytest.mark.parametrize("free", [0, 10, 200])
+def test_the_first_event_that_a_full_disk_does_not_take_is_an_error_and_one_torn_line(tmp_path, full_after, free):
+    path, fit = tmp_path / "journal.jsonl", free // len(READY.model_dump_json() + "\n")
+    with journal.Journal.open(path) as book, full_after(free):
+        for _ in range(fit):
+            book.write(READY)
+        with pytest.raises(OSError, match="large"):
+            book.write(READY)
+    with journal.Journal.open(path) as book:
+        book.write(READY)
+    assert journal.read(path) == [READY] * (fit + 1)
 
 
 def test_a_follower_sees_each_complete_line_once(tmp_path):

@@ -1,3 +1,4 @@
+import dataclasses
 import multiprocessing
 import os
 import signal
@@ -51,6 +52,15 @@ def test_a_checkpoint_comes_back_as_it_was(tmp_path):
     assert folder.load_checkpoint() is None
     folder.save_checkpoint(CHECKPOINT)
     assert folder.load_checkpoint() == CHECKPOINT
+
+
+def test_on_a_full_disk_the_checkpoint_before_is_left(tmp_path, full_after):
+    folder = StateFolder(tmp_path)
+    folder.save_checkpoint(CHECKPOINT)
+    with full_after(100), pytest.raises(StateError, match="checkpoint cannot be written: File too large"):
+        folder.save_checkpoint(dataclasses.replace(CHECKPOINT, round=8))
+    assert folder.load_checkpoint() == CHECKPOINT
+    assert [entry.name for entry in tmp_path.iterdir()] == ["checkpoint"]
 
 
 @given(st.data())

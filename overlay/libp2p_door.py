@@ -111,6 +111,8 @@ class Door:
 
 _MAX_HELD: Final = 64
 _FURTHER: Final = "further refusals"
+_MANY: Final = 8
+"""Reasons told between two sums; more is a flood, though each of them is new."""
 _LONGEST_PAUSE_S: Final = 60.0
 
 
@@ -139,7 +141,8 @@ class RefusalLog:
         now = self._clock()
         if now < self._quiet_until:
             return
-        self._pause_s = min(2 * self._pause_s, _LONGEST_PAUSE_S) if self._held else self._every_s
+        flood = self._held or len(self._told_at) > _MANY
+        self._pause_s = min(2 * self._pause_s, _LONGEST_PAUSE_S) if flood else self._every_s
         self._quiet_until = now + self._pause_s - self._every_s
         self._told_at = {reason: at for reason, at in self._told_at.items() if now - at < self._every_s}
         held, self._held = self._held, {}

@@ -138,6 +138,29 @@ def test_a_flood_that_goes_on_is_told_once_in_the_interval(log):
     assert sum(r.count for r in told) == 50
 
 
+def test_a_flood_in_which_each_has_a_reason_of_its_own_does_not_fill_the_disk(log):
+    log, told, clock = log
+    for number in range(30 * 600):
+        clock[0] = number / 30
+        log.refuse(PeerId("x"), "here", f"kind {number}")
+        if number % 30 == 29:
+            log.flush()
+    assert len(told) < 1500
+    clock[0] += 60.0
+    log.flush()
+    assert sum(r.count for r in told) == 30 * 600
+
+
+def test_a_few_reasons_are_told_at_once(log):
+    log, told, clock = log
+    for second in range(100):
+        for number in range(5):
+            log.refuse(None, "here", f"kind {second} {number}")
+        assert len(told) == 5 * (second + 1)
+        clock[0] = second + 1.0
+        log.flush()
+
+
 def test_a_flood_from_one_host_leaves_the_others_their_turn():
     door, now = Door(LIMITS), 0.0
     for step in range(3000):

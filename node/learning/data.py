@@ -55,7 +55,10 @@ def load_dataset(
         raise DataError(f"the data set {spec!r} has no path behind its colon", f"Write {name}:PATH, or the name alone.")
     if classes is not None and (len(set(classes)) != len(classes) or len(classes) < 2):
         raise DataError(f"classes = {list(classes)}", "Give at least two distinct names.")
-    path = (folder or Path()) / Path(where).expanduser() if where else None
+    try:
+        path = (folder or Path()) / Path(where).expanduser() if where else None
+    except RuntimeError as error:  # ~ of somebody unknown, or of a service without a home
+        raise DataError(f"the data set {spec!r}: there is no such home folder", "Write the path out.") from error
     fixed = None if classes is None else tuple(sorted(classes))
     split = LOADERS[name](Request(path=path, label=label, column=column, classes=fixed))
     if fixed is not None and split.train.classes != fixed:

@@ -14,6 +14,7 @@ from node.learning.loaders.source import Request
         ("zebra:x", "no loader 'zebra' .*\nKnown are digits, adult, mnist, csv"),
         ("csv:", "no path behind its colon"),
         ("csv", "csv needs a file"),
+        ("csv:~nobody-of-that-name/x.csv", "no such home folder"),
     ],
 )
 def test_specifications_that_cannot_be(spec, message):

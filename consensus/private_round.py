@@ -224,7 +224,7 @@ class PrivateRound:
                 self._out += self._opening.answer(peer, fetch.part, fetch.stage)
         elif fetch.stage in self._agreements and fetch.part == 0:
             self._out += self._agreements[Stage(fetch.stage)].answer(peer)
-        elif self._dealer is not None:
+        elif self._dealer is not None and fetch.stage == Stage.PROVE:
             self._out += self._dealer.answer(peer, fetch)
 
     # --- progress -------------------------------------------------------------------------------------------------

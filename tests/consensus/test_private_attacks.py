@@ -2,7 +2,9 @@
 honest is named, no honest pair publishes a share, no sum is wrong, time and memory stay bounded."""
 
 import hashlib
+import time
 from dataclasses import replace
+from itertools import product
 
 import numpy as np
 import pytest
@@ -12,6 +14,7 @@ from consensus.effects import Heard, Send
 from consensus.notary import Notary, value_of
 from consensus.private_holder import pack_scalars, unpack_scalars
 from consensus.private_messages import Bundle, Fetch, Held, Item, PortionKind, Role, Sealed, Stage
+from consensus.private_outcome import Patience
 from consensus.private_supply import unpack_entries
 from consensus.quorum import Quorum
 from crypto.field import PRIME
@@ -245,3 +248,24 @@ def test_a_flood_of_questions_leaves_the_others_theirs():
         victim.receive(Heard(peers[2], Fetch(3, Stage.CHECK, part)), 0.0)
     answer = victim.receive(Heard(peers[1], Fetch(3, Stage.COMMIT, 0)), 0.0)
     assert any(isinstance(effect, Send) and isinstance(effect.message, Item) for effect in answer)
+
+
+def test_a_flood_of_questions_about_boxes_is_answered_as_often_as_an_honest_holder_asks():
+    run = Cell(terms_of(SIX))
+    dealer, answered = run.members[0].round, 0
+    dealer.start(0.0)
+    for stage, part, _ in product(Stage, (1, 3), range(2 * Patience.ANSWERS)):
+        answered += len(sealed_in(dealer.receive(Heard(run.terms.cell[2], Fetch(3, stage, part)), 0.0)))
+    assert answered == 2 * Patience.ANSWERS
+
+
+def sealed_in(effects):
+    return [effect for effect in effects if isinstance(effect, Send) and isinstance(effect.message, Sealed)]
+
+
+def test_a_bundle_of_more_authors_than_there_are_members_is_read_at_once():
+    signatures = dict.fromkeys(range(20_000), bytes(64))
+    body = Held({}, signatures=signatures).pack()
+    began = time.process_time()
+    assert Held.unpack(Bundle(3, Stage.SUPPLY, 0, Role.NEW_VIEW, body)).signatures == signatures
+    assert time.process_time() - began < 2, "all others were looked at for each: that takes half a minute"

@@ -37,6 +37,8 @@ from crypto.identity import PeerId
 
 _COPIES = 6
 """How often a member is sent a base in one round."""
+_WORDS = 4
+"""How often a member is believed to stand elsewhere in one round: with each of its words comes a base that we keep."""
 
 _Said = tuple[int, bytes]
 """(opened, digest of the base)"""
@@ -77,6 +79,7 @@ class Meeting:
         self._deadline_s = deadline_s
         self._said: dict[PeerId, _Said] = {}
         self._results: dict[PeerId, _Said] = {}
+        self._words: Counter[PeerId] = Counter()
         self._known: dict[bytes, Base] = {base.digest: base}
         self._wanted: set[bytes] = set()
         self._asked: Counter[bytes] = Counter()
@@ -107,7 +110,10 @@ class Meeting:
             case Standing():
                 # Who has closed the round says what it made: not what it had before.
                 heard = self._said if message.opened <= self._number else self._results
-                heard[peer] = message.opened, message.base
+                said = message.opened, message.base
+                if heard.get(peer) != said and self._words[peer] < _WORDS:
+                    self._words[peer] += 1
+                    heard[peer] = said
                 return self._catch_up(peer)
             case BaseWanted():
                 return self._lend(peer, message.base)

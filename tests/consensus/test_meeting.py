@@ -211,3 +211,15 @@ def test_who_speaks_of_rounds_to_come_is_not_heard():
         one.hear(peer, Standing(ROUND, b"?" * 32, 9))
     assert one.result(0.0)[0].base.digest == base(1).digest
     assert one.conclude(("a",), (), 0.0)[0].base.digest == base(1).digest
+
+
+def test_who_stands_elsewhere_with_every_word_does_not_fill_the_memory():
+    one, kept = meeting(base(0)), []
+    say(one, b=base(1), c=base(2), d=base(3))  # b to d lend nothing, so that all is waited for
+    for number in range(20):
+        elsewhere = base(100.0 + number)
+        one.hear("e", Standing(ROUND, elsewhere.digest, elsewhere.opened))
+        _, effects = one.conclude(CELL, (), 1.0)
+        kept += [digest for peer, digest in wanted(effects) if peer == "e"]
+        one.hear("e", BaseCopy(ROUND, elsewhere.body))
+    assert 1 <= len(kept) <= 4

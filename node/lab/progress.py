@@ -107,7 +107,7 @@ class LabProgress:
 
 
 class View:
-    """Shows a `LabProgress` on `console`: redrawn in place on a terminal, one line every few seconds elsewhere."""
+    """Shows a `LabProgress` on `console`: redrawn in place on a terminal, elsewhere notes and a line every 2 s."""
 
     LINE_EVERY_S = 2.0
 
@@ -137,7 +137,8 @@ class View:
         now = time.monotonic()
         line = one_line(progress)
         before, text = self._last_line
-        if now - before >= self.LINE_EVERY_S and line != text:
+        # A note stands at once: whoever pressed Ctrl-C must read that it was heard.
+        if line != text and (progress.note or now - before >= self.LINE_EVERY_S):
             self._last_line = (now, line)
             elapsed = now - progress.began
             self._console.print(f"{elapsed:6.1f} s  {line}", highlight=False, soft_wrap=True)

@@ -13,7 +13,7 @@ import signal
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from multiprocessing import forkserver
+from multiprocessing import forkserver, resource_tracker
 from multiprocessing.context import ForkServerContext, ForkServerProcess
 from pathlib import Path
 from typing import Literal
@@ -85,6 +85,8 @@ def _fork_server(topology: Topology, *, answering: bool) -> ForkServerContext:
     watching = topology.detect.enabled and topology.detect.forest and topology.privacy.sharing == "none"
     context.set_forkserver_preload([*PRELOAD, *([FOREST] if watching else []), *([API] if answering else [])])
     # Ctrl-C reaches the whole terminal group. The server inherits this mask, so that it does not die in mid-import.
+    # The tracker comes before, for whoever starts it finds SIGINT unblocked afterwards.
+    resource_tracker.ensure_running()
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         forkserver.ensure_running()
@@ -261,7 +263,7 @@ class _Lab:
             lines = self._log(name).read_text(errors="replace").strip().splitlines()
         except FileNotFoundError:
             lines = []
-        return " ".join(lines[-2:]) or "it left no message"
+        return ". ".join(line.rstrip(".") for line in lines[-2:]) or "it left no message"
 
     def _write_record(self) -> None:
         """Leave what no journal knows; once at the start, so that a run cut off at any moment has a report."""

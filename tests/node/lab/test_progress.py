@@ -69,6 +69,19 @@ def test_off_a_terminal_a_line_comes_at_most_every_two_seconds_and_only_when_som
     assert "round 0/30" in output.getvalue()
 
 
+def test_off_a_terminal_a_note_does_not_wait():
+    output = io.StringIO()
+    view, progress = View(Console(file=output, width=80)), lab()
+    with view.open():
+        for note in ("", "stopping", "stopping", ""):
+            progress.note = note
+            view.show(progress)
+    assert [line.split(" s  ")[1] for line in output.getvalue().splitlines()] == [
+        "round 0/30, 0/3 nodes running",
+        "stopping",
+    ]
+
+
 def test_one_line_shows_the_slowest_round_and_the_mean_accuracy():
     progress = lab(2)
     progress.apply("press-1", [closed(4, test_accuracy=0.8)])

@@ -3,6 +3,7 @@
 import json
 import signal
 import subprocess
+import sys
 
 import pytest
 
@@ -78,3 +79,22 @@ def test_a_run_is_never_overwritten(tmp_path):
     assert lab.process.returncode == 2
     assert "is not empty" in stderr
     assert (tmp_path / "mine.txt").read_text() == "precious"
+
+
+def test_ctrl_c_does_not_reach_the_fork_server_while_it_imports():
+    """It goes to the whole terminal group, and an import that it cuts short leaves libraries by halves."""
+    code = """
+import signal, sys
+from multiprocessing import forkserver
+from pathlib import Path
+from node.lab import runner
+from overlay.topology import load_topology
+
+runner.PRELOAD.clear()
+runner._fork_server(load_topology(Path("topologies/plant-8.toml")), answering=False)
+status = Path(f"/proc/{forkserver._forkserver._forkserver_pid}/status").read_text()
+blocked = int(status.split("SigBlk:")[1].split()[0], 16)
+assert blocked >> signal.SIGINT - 1 & 1, status
+assert signal.SIGINT not in signal.pthread_sigmask(signal.SIG_BLOCK, []), "and here it is heard"
+"""
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, timeout=60)

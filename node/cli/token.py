@@ -16,11 +16,13 @@ from rich.console import Console
 from rich.table import Table
 
 from node.api.tokens import ROLES, SCOPES, SCOPES_OF, Role, Scope, Token, TokenFile, mint
-from node.errors import UserError
+from node.errors import StateError, UserError
+from node.state import StateFolder
 
 app = typer.Typer(help="Tokens for a node's API.", no_args_is_help=True)
 State = Annotated[Path, typer.Option(help="State folder of the node.", show_default=False)]
 Name = Annotated[str, typer.Argument(help="Stands in the journal beside what is done with it.", show_default=False)]
+Made = Annotated[str, typer.Argument(help="As `grapevine token list` shows it.", show_default=False)]
 
 _UNITS: Final = {"m": 60, "h": 3600, "d": 86_400}
 _DURATION: Final = re.compile(r"([1-9][0-9]{0,5})([mhd])")
@@ -46,7 +48,7 @@ def make(
     token, text = mint(
         name, chosen, _scopes(chosen, scope), now=now, expires_at=_expiry(expires, now), randbytes=os.urandom
     )
-    TokenFile(state / "tokens.json").add(token)
+    _file(state).add(token)
     sys.stderr.write(f"Made {name!r}, {chosen}. It is shown this once:\n")
     sys.stdout.write(f"{text}\n")
 
@@ -54,7 +56,7 @@ def make(
 @app.command("list", epilog="Example: grapevine token list --state press-1 --json")
 def list_(state: State, as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False) -> None:
     """Show the tokens of a node, without their secrets."""
-    tokens, now = TokenFile(state / "tokens.json").tokens(), time.time()
+    tokens, now = _file(state).tokens(), time.time()
     if as_json:
         sys.stdout.write(json.dumps([_document(token, now) for token in tokens]) + "\n")
         return
@@ -69,10 +71,20 @@ def list_(state: State, as_json: Annotated[bool, typer.Option("--json", help="Fo
 
 
 @app.command("revoke", epilog="Example: grapevine token revoke alice --state press-1")
-def revoke(name: Name, state: State) -> None:
+def revoke(name: Made, state: State) -> None:
     """Make a token worthless, in a running node too."""
-    TokenFile(state / "tokens.json").revoke(name, time.time())
+    _file(state).revoke(name, time.time())
     sys.stderr.write(f"Revoked {name!r}.\n")
+
+
+def _file(state: Path) -> TokenFile:
+    # A token laid elsewhere, in RUN/NAME of a lab's node say, is one that no node ever takes.
+    if not StateFolder(state).key_path.exists():
+        raise StateError(
+            f"{state} is no state folder: it holds no key",
+            "Give the --state folder of `grapevine node init`, or RUN/NAME/state of a lab run.",
+        )
+    return TokenFile(state / "tokens.json")
 
 
 def _role(text: str) -> Role:

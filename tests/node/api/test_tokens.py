@@ -118,6 +118,10 @@ class TestCommands:
         assert result.exit_code == code, result.output + result.stderr
         return result
 
+    @pytest.fixture(autouse=True)
+    def key(self, tmp_path):
+        (tmp_path / "key").touch()
+
     def test_made_listed_and_revoked(self, tmp_path, file):
         state = ("--state", str(tmp_path))
         made = self.run("make", "alice", *state, "--role", "operator", "--expires", "12h", "--scope", "control")
@@ -151,8 +155,15 @@ class TestCommands:
         assert not (tmp_path / "tokens.json").exists()
 
     def test_a_folder_that_is_none_is_not_made(self, tmp_path):
-        assert "no state folder" in self.run("make", "a", "--state", str(tmp_path / "none"), code=2).stderr
+        for words in (("make", "a"), ("list",), ("revoke", "a")):
+            assert "no state folder" in self.run(*words, "--state", str(tmp_path / "none"), code=2).stderr
         assert not (tmp_path / "none").exists()
+
+    def test_a_folder_that_holds_no_key_is_no_nodes(self, tmp_path):
+        (tmp_path / "key").unlink()
+        for words in (("make", "a"), ("list",), ("revoke", "a")):
+            assert "no state folder" in self.run(*words, "--state", str(tmp_path), code=2).stderr
+        assert not list(tmp_path.iterdir()), "no token is left where no node takes it"
 
 
 def test_nobody_waits_for_what_only_the_api_needs():

@@ -106,6 +106,8 @@ def _cell(scene: Scene, ink: Ink) -> Text:
 def draw_privacy(scene: Scene, width: int, height: int, ink: Ink) -> Text:
     """ε as a gauge where there is a budget."""
     node = scene.overview
+    if node.state == "awaited":
+        return _awaited("Not known before the node begins.", ink)
     lines: list[tuple[str, Cell]] = []
     if node.epsilon is None:
         lines.append(("ε", ("none claimed", ink.dim)))

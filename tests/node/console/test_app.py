@@ -161,6 +161,8 @@ async def test_nodes_theme_palette_clipboard_and_size_are_at_hand():
 async def test_before_the_first_event_every_screen_says_what_it_awaits_and_a_broken_connection_is_stale():
     async with console(Fixed({"press-1": partial(iter, [])}, state="stale")) as (app, pilot):
         assert "▲ STALE" in text(app).splitlines()[0]
+        await until(app, pilot, "Not known before the node begins")
+        assert "in the open" not in text(app), "nothing is said of privacy before it is known"
         for number, words in enumerate(
             (
                 "The node has not begun",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -111,7 +111,8 @@ class Fold:
             return
         restarts = max(restarts, len(self.resumed_at))
         if restarts:
-            came_back = " and came back at round " + ", ".join(map(str, self.resumed_at)) if self.resumed_at else ""
+            at = "rounds " if len(self.resumed_at) > 1 else "round "
+            came_back = f" and came back at {at}{_listed(self.resumed_at)}" if self.resumed_at else ""
             yield f"was restarted {_times(restarts)}{came_back}."
         if self.torn_lines:
             yield f"has {_count(self.torn_lines, 'torn journal line')} (a killed process leaves them), passed over."
@@ -135,6 +136,11 @@ class Fold:
 
 def _count(number: int, noun: str) -> str:
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def _listed(numbers: Sequence[int]) -> str:
+    *before, last = map(str, numbers)
+    return f"{', '.join(before)} and {last}" if before else last
 
 
 def _times(number: int) -> str:

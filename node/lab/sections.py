@@ -124,7 +124,7 @@ def _privacy(report: Report) -> Section | None:
     target = report.targets.get("epsilon")
     chart = LineChart(
         title="ε by round",
-        series=[Series("the most of a node", most, "mean")],
+        series=[Series("largest ε", most, "mean")],
         format=words.distance,
         references=[] if target is None else [Reference("target", target, "reference target")],
         band=_band(lists),

@@ -7,6 +7,7 @@ from typer.testing import CliRunner
 from node import journal
 from node.cli.main import app
 from node.lab import plots
+from node.lab.fold import Fold
 from node.lab.record import Baselines, NodeRecord, read_record, write_record
 from node.lab.report import build_report, missed_targets, write_report
 from node.lab.trust import evidence
@@ -344,3 +345,8 @@ def test_how_far_a_backdoor_came_is_told(tmp_path):
     ]
     write(tmp_path)
     assert build_report(tmp_path).nodes[3].backdoor_success is None
+
+
+def test_a_node_that_came_back_twice_is_said_to_have_come_back_at_both_rounds():
+    fold = Fold(30, resumed_at=[2, 14])
+    assert next(iter(fold.remarks(30, 2))) == "was restarted twice and came back at rounds 2 and 14."

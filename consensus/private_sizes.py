@@ -23,10 +23,20 @@ from crypto.commitment import DIGEST_BYTES, NONCE_BYTES
 from crypto.norm_proof import MaskShares, Scalars
 from crypto.randomness import SEED_BYTES
 from crypto.sealing import TAG_BYTES
-from crypto.shamir import SHARE_BLOCK, blocks_of
+from crypto.shamir import SHARE_BLOCK, Packing, blocks_of
 
 _BUNDLE_HEAD, _BUNDLE_MEMBER = 256, 512
 """Beside the items: the value, and of each member author, size and signatures."""
+
+
+def published(packing: Packing) -> int:
+    """Boxes that dealers publish in one stage, and honest members pass on in one bundle, at most.
+
+    A holder that accuses more than e + f dealers is not believed; about one dealer no more than b lie or say nothing,
+    and f are slow; and a liar may publish what nobody asked for.
+    """
+    m, bound = packing.members, max(packing.tolerated, packing.liars)
+    return max(m - 1, m * (bound + packing.absentees)) + bound * (m - 1)
 
 
 class Sizes:
@@ -45,11 +55,7 @@ class Sizes:
         self._proof_box = proof_box_bytes(terms)
         entry = ENTRY_HEAD_BYTES + share_box + self._proof_box
         entries = (m - 1) * entry
-        # A holder that accuses more than e + f dealers is not believed; about one no more than b lie or say
-        # nothing, and f that are slow; and a liar may publish what nobody asked for, which honest members pass on.
-        bound = terms.quorum.bound
-        asked = max(m - 1, m * (bound + packing.absentees))
-        self._published = (asked + bound * (m - 1)) * entry
+        self._published = published(packing) * entry
         self._items: dict[int, int] = {
             Stage.COMMIT: 2 * DIGEST_BYTES * (m + 1) + m + plea_bytes(terms),
             Stage.RECALL: words_bytes(terms) if terms.keep_rounds else 0,

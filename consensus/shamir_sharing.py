@@ -10,6 +10,7 @@ import numpy as np
 
 from consensus.errors import PlanError
 from consensus.private_round import PrivateRound
+from consensus.private_sizes import published
 from consensus.private_terms import PrivateTerms
 from consensus.screen import WHOLE, Screen
 from consensus.sharing import Hand, Update
@@ -87,16 +88,15 @@ class ShamirSharing:
         return max(self.tolerated, self.liars) + 1
 
     def most_bytes(self, size: int) -> int:
-        """Of the body of any message of a round on d = `size` parameters: a dispute about e + f boxes a member."""
+        """Of the body of any message of a round on d = `size` parameters: all boxes of a dispute in one bundle."""
         proof = self.proof
         bits = proof.words + (len(proof.blur.pairs) if proof.blur else 0)
         columns = proof.packing.columns(size)
         box = 4 * (columns + bits) + TAG_BYTES * len(blocks_of(columns)) + _BOX_BYTES
-        published = max(self.members, self.members * (proof.packing.liars + proof.packing.absentees))
         recalled = (
             self.members * (self.keep_rounds * (4 * columns + _BOX_BYTES) + _BOX_BYTES) if self.keep_rounds else 0
         )
-        return max(4 * size, published * box, recalled)
+        return max(4 * size, published(proof.packing) * box, recalled)
 
     def round(
         self,

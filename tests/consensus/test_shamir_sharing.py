@@ -4,15 +4,17 @@ import numpy as np
 import pytest
 
 from consensus.errors import PlanError
-from consensus.private_messages import Item, Sealed
+from consensus.private_messages import Bundle, Item, Role, Sealed, Stage
+from consensus.private_sizes import Sizes
 from consensus.shamir_sharing import ShamirSharing
 from consensus.sharing import Hand, Sharing, Update
 from consensus.signer import Signer
 from crypto.fixedpoint import FixedPoint
 from crypto.mechanisms import LatticeGaussian
 from crypto.randomness import Stream
+from crypto.shamir import Packing
 from tests.consensus.guarded_swarm import shamir
-from tests.consensus.private_cell import keys, quick_sign, quick_verify
+from tests.consensus.private_cell import keys, quick_sign, quick_verify, terms_of
 
 CELL = tuple(one.peer_id for one, _ in keys(6))
 KEYS = {one.peer_id: channel.public for one, channel in keys(6)}
@@ -106,6 +108,17 @@ def test_no_message_of_a_round_is_larger_than_announced():
     _, effects = started(sharing, Update(np.ones(10_000, np.float32)), size=10_000)
     largest = max(len(effect.message.body) for effect in effects if hasattr(getattr(effect, "message", None), "body"))
     assert 4 * 10_000 / 2 < largest <= sharing.most_bytes(10_000)
+
+
+@pytest.mark.parametrize("cell", [(4, 1, 2, 0, 1), (8, 2, 3, 1, 1), (8, 2, 2, 2, 0), (16, 5, 6, 2, 1)])
+@pytest.mark.parametrize("size", [1, 10_000, 1_000_000])
+@pytest.mark.parametrize("kept", [0, 3])
+def test_no_bundle_that_honest_members_pass_on_is_larger_than_announced(cell, size, kept):
+    """Or their neighbours would refuse it as no frame, and cut the connection."""
+    sharing = ShamirSharing(*cell, clip=1.0, keep_rounds=kept)
+    sizes = Sizes(terms_of(Packing(*cell), size=size, proof=sharing.proof, keep_rounds=kept))
+    too_long = range(sharing.most_bytes(size) + 1)  # nothing looks at more of it than how long it is
+    assert not any(sizes.fits(Bundle(3, stage, 0, Role.DECISION, too_long)) for stage in Stage)
 
 
 def test_terms_are_the_same_for_all_who_made_them_alike():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from consensus.private_sizes import published
 from consensus.shamir_sharing import ShamirSharing
 from overlay.topology_errors import TopologyError
 from tests.overlay.test_topology import RECORD, parsed
@@ -36,7 +37,7 @@ def test_messages_grow_by_the_bits_of_noise_and_the_wire_is_told():
     plain = screened('sharing = "shamir"').sharing()
     wide = screened().sharing()
     words = wide.proof.blur.words + len(wide.proof.blur.pairs)
-    assert wide.most_bytes(100) - plain.most_bytes(100) == 4 * words * 16  # e + f boxes about each of eight members
+    assert wide.most_bytes(100) - plain.most_bytes(100) == 4 * words * published(plain.proof.packing)
     assert plain.proof.blur is None
 
 

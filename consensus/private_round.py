@@ -18,11 +18,11 @@ decision. Decisions are unique (the argument is in `agreement`: two quorums of �
 share an honest member, and honest members vote once a view), even if every message is late. A node that has lost its
 state in a round must not take part in that round again: the caller writes the number down before it starts.
 
-**No sum is wrong.** Sums and scalars are decoded from at least max(t + ℓ, 2t + 1) + e values, so that e lies are
-noticed whoever is absent, and corrected while no more than f are. Otherwise the round is void: nobody opens. Beyond e:
-n values are never decoded wrongly while n − (t + ℓ) − e of them lie or fewer, so that e + 1 liars open no wrong sum
-unless f members are absent too. Then e + 1 that conspire can, with t + ℓ − 1 honest members on the codeword that they
-choose; what they cannot do is learn an update, see `dispute`.
+**No sum is wrong.** Scalars and short sums are decoded from at least max(t + ℓ, 2t + 1) + e values, long ones from
+t + ℓ + e, so that e lies are noticed whoever is absent, and corrected while no more than f are. Otherwise the round is
+void: nobody opens. Beyond e: n values are never decoded wrongly while n − (t + ℓ) − e of them lie or fewer, so that
+e + 1 liars open no wrong sum unless f members are absent too. Then e + 1 that conspire can, with t + ℓ − 1 honest
+members on the codeword that they choose; what they cannot do is learn an update, see `dispute`.
 """
 
 from __future__ import annotations

@@ -14,6 +14,7 @@ import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
+from json import JSONDecodeError
 from pathlib import Path
 from typing import Literal
 
@@ -91,14 +92,15 @@ class Database:
         """Errors of the database as StoreFailed."""
         try:
             yield
-        except (SQLAlchemyError, sqlite3.Error) as error:
+        # The last two of what was text or JSON, and is damaged: sqlite3 itself cannot put some of it into its messages.
+        except (SQLAlchemyError, sqlite3.Error, UnicodeDecodeError, JSONDecodeError) as error:
             raise self.failed(error) from error
 
-    def failed(self, error: SQLAlchemyError | sqlite3.Error) -> StoreFailed:
+    def failed(self, error: SQLAlchemyError | sqlite3.Error | UnicodeDecodeError | JSONDecodeError) -> StoreFailed:
         """`error` in two lines, without the values that were to be written."""
         cause = getattr(error, "orig", None) or error
         why = " ".join(str(cause).split()) or type(cause).__name__
-        if "not a database" in why or "malformed" in why or "not authorized" in why:
+        if isinstance(cause, ValueError) or "not a database" in why or "malformed" in why or "not authorized" in why:
             return StoreFailed(f"{self.place} is damaged: {why}", f"Restore it from a copy. {_KEEP}")
         if self.is_file:
             return StoreFailed(f"{self.place} failed: {why}", "See to its disk and to who may write there.")

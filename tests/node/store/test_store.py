@@ -139,3 +139,25 @@ def test_damage_in_the_middle_is_an_error_in_two_lines(tmp_path):
     ):
         store.models.load(3)
     assert "is damaged" in caught.value.problem
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        {b"evidenceevidence": b"evi\x83enceevidence", b"CREATE TABLE evidence": b"CREAXE TABLE evidence"},
+        {b'["press-2"]': b'"press-2"]]'},
+    ],
+    ids=["no text", "no JSON"],
+)
+def test_text_that_is_damaged_is_an_error_in_two_lines(tmp_path, damage):
+    write(tmp_path / "journal.jsonl", [started(), closed(3)])
+    with open_store(None, tmp_path) as store, claim(store, tmp_path, resumed=True):
+        pass
+    content = (tmp_path / "store.db").read_bytes()
+    for whole, damaged in damage.items():
+        assert whole in content
+        content = content.replace(whole, damaged)
+    (tmp_path / "store.db").write_bytes(content)
+    with pytest.raises(StoreFailed) as caught, open_store(None, tmp_path) as store:
+        store.rounds()
+    assert "is damaged" in caught.value.problem

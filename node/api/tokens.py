@@ -172,6 +172,11 @@ class TokenFile:
             return _File.model_validate_json(read_bounded(self._path, MAX_FILE_BYTES)).tokens
         except FileNotFoundError:
             return ()
+        except OSError as error:  # of another user, where root made a token
+            raise StateError(
+                f"{self._path} cannot be read: {error.strerror or error}",
+                "Make it the file of the user that the node runs as.",
+            ) from error
         except ValidationError as error:
             raise StateError(f"{self._path} is damaged: {error.errors()[0]['msg']}", _REMEDY) from error
         except ValueError as error:

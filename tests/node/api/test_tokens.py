@@ -175,3 +175,10 @@ def test_nobody_waits_for_what_only_the_api_needs():
             assert {name for name in imported if name and name.startswith("node.api")} <= light, path
     code = f"import sys, {', '.join(light)}; sys.exit(bool({{'fastapi', 'hypercorn'}} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], check=False, cwd=ROOT).returncode == 0
+
+
+def test_a_file_that_cannot_be_read_opens_nothing_and_says_so(file, tmp_path):
+    _, text = minted()
+    (tmp_path / "tokens.json").mkdir(mode=0o700)
+    with pytest.raises(StateError, match=r"tokens\.json cannot be read: Is a directory"):
+        file.check(text, NOW)

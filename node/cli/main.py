@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import gc
 import sys
+from importlib.metadata import version
 from typing import Annotated, Any
 
 import typer
@@ -54,9 +55,18 @@ app.command("console", epilog="Example: grapevine console --journal runs/plant-8
 )
 
 
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        sys.stdout.write(f"grapevine {version('grapevine')}\n")
+        raise typer.Exit
+
+
 @app.callback()
 def _options(
     debug: Annotated[bool, typer.Option("--debug", help="A traceback instead of two lines; anywhere.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version and exit.", callback=_show_version, is_eager=True)
+    ] = False,
 ) -> None:
     """`Commands` reads it: it stands around all of them."""
 

@@ -26,7 +26,8 @@ def init(
     state: State = None,
 ) -> None:
     """Make the key and the state folder of a node, and print the PeerId to put on every device's topology file."""
-    folder = StateFolder(state or Path(check_node_name(name)))
+    folder = StateFolder(state or Path(name))
+    check_node_name(name)
     identity = folder.create_identity()
     sys.stderr.write(f"Made {folder.key_path}. Put this at {name!r} in the topology file of every device:\n")
     sys.stdout.write(f'peer_id = "{identity.peer_id}"\n')

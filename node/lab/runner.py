@@ -7,11 +7,12 @@ crashed, and stops everything in order. A child ends by itself when the parent i
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
 import shutil
 import signal
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from multiprocessing import forkserver, resource_tracker
 from multiprocessing.context import ForkServerContext, ForkServerProcess
@@ -22,7 +23,7 @@ import trio
 
 from crypto.identity import PeerId
 from node import journal
-from node.api.endpoint import Endpoint
+from node.api.endpoint import Endpoint, listen
 from node.errors import RunError, UserError, plain_user_errors
 from node.lab.folder import RunFolder
 from node.lab.launch import API, FOREST, PRELOAD, BaselineOrder, NodeOrder, be_node, measure_baselines
@@ -57,7 +58,7 @@ def run_lab(topology: Topology, out: Path, view: View, api: Endpoint | None = No
     as it was. SIGINT and SIGTERM stop it in order.
     """
     if api is not None:
-        api.moved(len(topology.nodes) - 1)  # there are as many ports
+        _refuse_taken([api.moved(by) for by in range(len(topology.nodes))])
     folder, existed = RunFolder(out), out.exists()
     make_folders(folder, topology)
     lab = _Lab(topology, folder, _fork_server(topology, answering=api is not None), view, api)
@@ -69,6 +70,13 @@ def run_lab(topology: Topology, out: Path, view: View, api: Endpoint | None = No
             _unmake(out, existed)
         raise
     return LabRun(out, lab.interrupted, lab.unfinished, lab.note)
+
+
+def _refuse_taken(endpoints: Sequence[Endpoint]) -> None:
+    """Before anything is made: a node would find out after half a minute of everybody's imports."""
+    with contextlib.ExitStack() as held:
+        for endpoint in endpoints:
+            held.enter_context(listen(endpoint))
 
 
 def _unmake(out: Path, existed: bool) -> None:

@@ -47,10 +47,11 @@ def test_what_a_person_may_get_wrong_is_said_in_two_lines(tmp_path):
         assert len(answer.stderr.strip().splitlines()) == 2
 
 
-@pytest.mark.parametrize("name", ["", "../../escape", "lab", "a b"])
-def test_a_name_that_no_topology_takes_makes_no_key(tmp_path, monkeypatch, name):
+@pytest.mark.parametrize("name", ["", "../../escape", "lab", "a b", "пресс"])
+@pytest.mark.parametrize("state", [[], ["--state", "here"]])
+def test_a_name_that_no_topology_takes_makes_no_key(tmp_path, monkeypatch, name, state):
     monkeypatch.chdir(tmp_path)
-    assert CliRunner().invoke(app, ["node", "init", "--name", name]).exit_code == 2
+    assert CliRunner().invoke(app, ["node", "init", "--name", name, *state]).exit_code == 2
     assert list(tmp_path.iterdir()) == []
 
 

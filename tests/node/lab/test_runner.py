@@ -2,12 +2,19 @@
 
 import json
 import signal
+import socket
 import subprocess
 import sys
 
 import pytest
+from rich.console import Console
 
 from node import journal
+from node.api.endpoint import Endpoint
+from node.errors import RunError
+from node.lab.progress import View
+from node.lab.runner import run_lab
+from overlay.topology import load_topology
 from tests.node.lab.processes import GRAPEVINE, ROOT, eventually, is_alive, lab_up
 
 pytestmark = pytest.mark.processes
@@ -60,13 +67,21 @@ def test_bad_input_leaves_the_folder_as_it_was(tmp_path):
     assert not out.exists()
 
 
+def test_a_port_that_is_taken_is_found_before_anything_is_made(tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        second = Endpoint("127.0.0.1", taken.getsockname()[1] - 1)
+        with pytest.raises(RunError, match="cannot listen at"):
+            run_lab(load_topology(RING), tmp_path / "run", View(Console()), second)
+    assert not (tmp_path / "run").exists()
+
+
 def test_a_lab_that_is_killed_leaves_no_node_behind_and_its_folder_can_be_reported(tmp_path):
     out = tmp_path / "run"
     with lab_up(PLANT, out, "--rounds", "100000") as lab:
         eventually(lambda: all(lab.rounds(name) for name in PLANT_NODES))
         pids = [lab.pid(name) for name in PLANT_NODES]
         lab.process.kill()
-        eventually(lambda: not any(map(is_alive, pids)), within_s=15)
+        eventually(lambda: not any(map(is_alive, pids)))
     run = subprocess.run([str(GRAPEVINE), "report", str(out)], capture_output=True, text=True, check=False)
     assert run.returncode == 0, run.stderr
     assert (out / "report.html").exists()

@@ -27,8 +27,8 @@ class LogFile:
         wanted = frozenset(LEVELS[LEVELS.index(level) :])
         needle, left = search.casefold(), MOST_BYTES
         for path in self._newest_first():
-            for line in reversed(_tail(path, left)):
-                left -= len(line)
+            lines, size = _tail(path, left)
+            for line in reversed(lines):
                 record = _record(line)
                 if record is None or record["level"] not in wanted:
                     continue
@@ -38,7 +38,8 @@ class LogFile:
                     if len(found) == limit:
                         return found[::-1], False
                     found.append(record)
-            if left <= 0:
+            left -= size
+            if left < 0:  # the beginning of this file was not read: what is in older ones does not join on
                 return found[::-1], False
         return found[::-1], True
 
@@ -51,16 +52,16 @@ class LogFile:
             yield older
 
 
-def _tail(path: Path, most_bytes: int) -> list[bytes]:
-    """The last complete lines of a file, at most `most_bytes` of them; of a missing file, none."""
+def _tail(path: Path, most_bytes: int) -> tuple[list[bytes], int]:
+    """The last complete lines of a file, at most `most_bytes` of them, and how long it is; of a missing file, none."""
     try:
         with path.open("rb") as file:
             size = file.seek(0, 2)
             file.seek(max(0, size - most_bytes))
             lines = file.read(most_bytes).split(b"\n")
     except FileNotFoundError:
-        return []
-    return lines[1:-1] if size > most_bytes else lines[:-1]
+        return [], 0
+    return lines[1:-1] if size > most_bytes else lines[:-1], size
 
 
 def _record(line: bytes) -> dict[str, Any] | None:

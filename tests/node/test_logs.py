@@ -10,6 +10,7 @@ import structlog
 
 from crypto.identity import Identity
 from node import journal
+from node.api import logs
 from node.api.logs import LogFile
 from node.logs import FILES, MASK, guarded, log_event, open_log
 
@@ -41,6 +42,23 @@ def test_the_api_reads_what_is_written(tmp_path):
     records, whole = file.read(level="info", search="LINE", since="", limit=10)
     assert ([record["event"] for record in records], whole) == ([f"line {number}" for number in range(5)], True)
     assert [r["event"] for r in file.read(level="warning", search="", since="", limit=10)[0]] == ["it broke"]
+
+
+@pytest.mark.parametrize("older", [False, True], ids=["alone", "with an older file"])
+def test_what_the_api_reads_is_the_newest_without_a_gap_and_said_not_to_be_all(tmp_path, monkeypatch, older):
+    monkeypatch.setattr(logs, "MOST_BYTES", 1000)
+    rows = [
+        json.dumps({"timestamp": f"2026-01-01T00:00:00.{number:06}Z", "level": "info", "event": f"line {number}"})
+        for number in range(60)
+    ]
+    if older:
+        (tmp_path / "log.jsonl.1").write_text("".join(f"{row}\n" for row in rows[:30]))
+    (tmp_path / "log.jsonl").write_text("".join(f"{row}\n" for row in rows[30:]))
+    records, whole = LogFile(tmp_path / "log.jsonl").read(level="debug", search="", since="", limit=100)
+    assert 5 < len(records) < 30
+    assert [record["event"] for record in records] == [f"line {number}" for number in range(60)][-len(records) :]
+    assert not whole
+    assert LogFile(tmp_path / "log.jsonl").read(level="debug", search="line 0", since="", limit=9) == ([], False)
 
 
 SECRETS = {

@@ -28,6 +28,13 @@ MAX_CELLS = 20_000_000
 MAX_CATEGORIES = 64
 """Distinct values of a column that is not numeric; more is an identifier or a typing error, not a category."""
 MAX_CLASSES = 1_000
+MAX_CELL = 1_000
+"""Letters of a cell: longer ones are text, and no category either."""
+MAX_VALUES = 250_000_000
+"""Rows times features: a gigabyte, of which dealing the rows out makes a second one."""
+MAX_LETTERS = 64_000_000
+"""Rows times the longest cell of the column that deals them: an array of text has the same room for each, 4 bytes a
+letter."""
 _MISSING = frozenset({"", "?", "nan", "NaN", "NA", "N/A", "null"})
 _LARGEST = 1e30
 """Larger magnitudes overflow a float32 when squared, so they could not be standardised."""
@@ -49,15 +56,16 @@ def load(request: Request) -> Split:
             f"{path}: {len(rows)} rows are too few to keep a fifth of each class for testing",
             "Give at least 3 rows of one class.",
         )
+    encoded = [at for at in range(len(header)) if at not in (label, group)]
+    _check_size(path, [(header[at], columns[at]) for at in encoded], lines)
+    if group is not None:
+        _check_letters(path, header[group], columns[group])
     blocks: list[NDArray[np.float32]] = []
     names: list[str] = []
-    for at, name in enumerate(header):
-        if at not in (label, group):
-            block, block_names = _encode(path, name, lines, columns[at], train)
-            blocks.append(block)
-            names += block_names
-    if not 0 < len(names) <= MAX_FEATURES:
-        raise DataError(f"{path}: {len(names)} features", f"Give from 1 to {MAX_FEATURES} beside label and column.")
+    for at in encoded:
+        block, block_names = _encode(path, header[at], lines, columns[at], train)
+        blocks.append(block)
+        names += block_names
     whole = Dataset(
         features=np.ascontiguousarray(np.hstack(blocks)),
         labels=labels,
@@ -84,6 +92,8 @@ def _read(path: Path) -> tuple[list[str], list[int], list[list[str]]]:
                     f"{path}:{reader.line_num}: {len(row)} cells where the header has {len(header)}",
                     "Correct the line; a cell with a comma in it needs quotes.",
                 )
+            if len(max(row, key=len)) > MAX_CELL:
+                raise DataError(f"{path}:{reader.line_num}: a cell of more than {MAX_CELL} letters", "Drop its column.")
             lines.append(reader.line_num)
             rows.append([cell.strip() for cell in row])
             if len(rows) > MAX_ROWS or len(rows) * len(header) > MAX_CELLS:
@@ -102,6 +112,8 @@ def _check_header(path: Path, header: Sequence[str]) -> None:
     for at, name in enumerate(header):
         if not name or name in header[:at]:
             raise DataError(f"{path}:1: the name {name!r} of column {at + 1} is empty or taken", "Name each column.")
+        if len(name) > MAX_CELL:
+            raise DataError(f"{path}:1: the name of column {at + 1} has more than {MAX_CELL} letters", "Shorten it.")
 
 
 def _find(path: Path, header: Sequence[str], name: str, key: str) -> int:
@@ -126,6 +138,32 @@ def _labels(
             problem = f"{path}:{line}: column {column!r}: {cell!r} is none of {', '.join(classes)}"
             raise DataError(problem, "Correct the label, or add it to the classes.")
     return classes, np.array([known[cell] for cell in cells], dtype=np.int64)
+
+
+def _check_size(path: Path, columns: Sequence[tuple[str, Sequence[str]]], lines: Sequence[int]) -> None:
+    """Refuse what would take too much room, before any of it is taken: a text column is as many features as it has
+    values, and a short file of them becomes gigabytes.
+    """
+    features = 0
+    for name, cells in columns:
+        features += 1 if _numbers(cells) is not None else len(_values(path, name, lines, cells))
+    if not 0 < features <= MAX_FEATURES:
+        raise DataError(f"{path}: {features} features", f"Give from 1 to {MAX_FEATURES} beside label and column.")
+    if features * len(lines) > MAX_VALUES:
+        raise DataError(
+            f"{path}: {len(lines)} rows of {features} features are more than {MAX_VALUES} values",
+            "Cut it into smaller files, or drop text columns: each is a feature a value.",
+        )
+
+
+def _check_letters(path: Path, name: str, cells: Sequence[str]) -> None:
+    longest = max(map(len, cells))
+    if longest * len(cells) > MAX_LETTERS:
+        raise DataError(
+            f"{path}: column {name!r} deals the rows and has a cell of {longest} letters: too long for {len(cells)} "
+            f"rows",
+            f"Shorten it: rows times letters may be {MAX_LETTERS}.",
+        )
 
 
 def _encode(
@@ -160,6 +198,15 @@ def _numbers(cells: Sequence[str]) -> NDArray[np.float64] | None:
 def _one_hot(
     path: Path, name: str, lines: Sequence[int], cells: Sequence[str]
 ) -> tuple[NDArray[np.float32], list[str]]:
+    values = _values(path, name, lines, cells)
+    codes = {value: code for code, value in enumerate(values)}
+    block = np.zeros((len(cells), len(values)), dtype=np.float32)
+    block[np.arange(len(cells)), [codes[cell] for cell in cells]] = 1
+    return block, [f"{name}={value}" for value in values]
+
+
+def _values(path: Path, name: str, lines: Sequence[int], cells: Sequence[str]) -> list[str]:
+    """The categories of a column that is not numeric, sorted."""
     values = sorted(set(cells))
     if len(values) > MAX_CATEGORIES:
         row = next(row for row, cell in enumerate(cells) if _numbers([cell]) is None)
@@ -168,7 +215,4 @@ def _one_hot(
             f"(here {cells[row]!r}); at most {MAX_CATEGORIES} can be categories",
             "Correct the cell, or drop the column.",
         )
-    codes = {value: code for code, value in enumerate(values)}
-    block = np.zeros((len(cells), len(values)), dtype=np.float32)
-    block[np.arange(len(cells)), [codes[cell] for cell in cells]] = 1
-    return block, [f"{name}={value}" for value in values]
+    return values

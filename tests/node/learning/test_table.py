@@ -129,6 +129,32 @@ def test_limits(write, monkeypatch):
         load_dataset(write(make()), label="state")
 
 
+def test_what_would_take_too_much_room_is_refused_before_any_is_taken(write, monkeypatch):
+    encoded = []
+    monkeypatch.setattr(table, "_encode", lambda *given: encoded.append(given))
+    monkeypatch.setattr(table, "MAX_FEATURES", 2)
+    with pytest.raises(DataError, match="5 features"):
+        load_dataset(write(make()), label="state")
+    monkeypatch.setattr(table, "MAX_FEATURES", 5)
+    monkeypatch.setattr(table, "MAX_VALUES", 199)
+    with pytest.raises(DataError, match="40 rows of 5 features are more than 199 values"):
+        load_dataset(write(make()), label="state")
+    monkeypatch.setattr(table, "MAX_VALUES", 200)
+    monkeypatch.setattr(table, "MAX_LETTERS", 159)
+    with pytest.raises(DataError, match="'mode' deals the rows and has a cell of 4 letters"):
+        load_dataset(write(make()), label="state", column="mode")
+    assert not encoded
+
+
+def test_a_cell_and_a_name_have_an_end(write):
+    long = "x" * (table.MAX_CELL + 1)
+    with pytest.raises(DataError, match=r"t\.csv:3: a cell of more than"):
+        load_dataset(write(f"a,label\n1,2\n1,{long}\n"))
+    with pytest.raises(DataError, match=r"the name of column 1 has more than") as caught:
+        load_dataset(write(f"{long},label\n1,2\n"))
+    assert len(str(caught.value)) < 500
+
+
 def test_a_small_file_that_decompresses_without_end_is_refused(tmp_path):
     (tmp_path / "bomb.csv.xz").write_bytes(lzma.compress(bytes(1 << 20)))
     with pytest.raises(DataError, match="holds more than 1000 bytes"):

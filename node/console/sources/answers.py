@@ -24,9 +24,11 @@ def problem_of(status: int, content: bytes) -> str:
 
 
 async def bounded(answer: httpx.Response) -> bytes:
-    """The first few megabytes of an answer: who serves it may be no node."""
+    """The first few megabytes of an answer: who serves it may be no node. As they came: nobody asked for them to be
+    packed, and a few kilobytes could unpack to a gigabyte before any of it is counted.
+    """
     content = b""
-    async for piece in answer.aiter_bytes():
+    async for piece in answer.aiter_raw():
         content += piece
         if len(content) > MOST_ANSWER_BYTES:
             break

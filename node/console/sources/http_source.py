@@ -109,7 +109,7 @@ class HttpSource:
                 raise _Denied(problem_of(answer.status_code, await bounded(answer)))
             desk.tell("live")
             splitter, pace = Splitter(), Pace(desk)
-            async for piece in answer.aiter_bytes():
+            async for piece in answer.aiter_raw():  # as in `bounded`
                 for frame in splitter.feed(piece):
                     self._take(desk, frame)
                     if pace.over:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import json
 from typing import Any, Final
 
@@ -19,6 +20,8 @@ LOOK_S: Final = 0.2
 """How soon it is seen that somebody looks."""
 MOST_RECORDS: Final = 1000
 MOST_STAMP: Final = 40
+MOST_KNOWN: Final = 10_000
+"""Of one time: a node that had more in a microsecond tells some of them twice."""
 
 
 class NodeLog:
@@ -27,7 +30,7 @@ class NodeLog:
     def __init__(self) -> None:
         self._since = ""
         """Time of the newest record that is known, as the node wrote it."""
-        self._newest: frozenset[str] = frozenset()
+        self._newest: frozenset[bytes] = frozenset()
         """What is known of that time: the node tells it again."""
 
     async def follow(self, client: httpx.AsyncClient, desk: Desk) -> None:
@@ -42,8 +45,8 @@ class NodeLog:
             try:
                 desk.note(desk.current, await self._ask(client))
                 desk.tell_log("")
-            except httpx.HTTPError:
-                pass  # the stream of events tells that the node is gone, and whether it comes back
+            except (httpx.HTTPError, RecursionError):
+                pass  # the stream of events tells that the node is gone, or no node, and whether it comes back
             except _Refused as refused:
                 desk.tell_log(str(refused))
                 wait = REFUSED_S
@@ -60,7 +63,8 @@ class NodeLog:
         if new:
             since = new[-1]["timestamp"]
             same = {_key(record) for record in new if record["timestamp"] == since}
-            self._newest = frozenset(same | self._newest) if since == self._since else frozenset(same)
+            known = same | self._newest if since == self._since else same
+            self._newest = frozenset(known if len(known) <= MOST_KNOWN else same)
             self._since = since
         return new
 
@@ -75,13 +79,15 @@ def records_of(content: bytes) -> list[dict[str, Any]]:
         found = json.loads(content)["records"]
     except (ValueError, KeyError, TypeError, RecursionError):
         return []
-    return [record for record in found if _is_record(record)] if isinstance(found, list) else []
+    return [record for record in found[-MOST_RECORDS:] if _is_record(record)] if isinstance(found, list) else []
 
 
 def _is_record(record: object) -> bool:
     stamp = record.get("timestamp") if isinstance(record, dict) else None
-    return isinstance(stamp, str) and len(stamp) <= MOST_STAMP
+    # ASCII: it is sent back as it is, and not all that JSON calls text can be.
+    return isinstance(stamp, str) and len(stamp) <= MOST_STAMP and stamp.isascii()
 
 
-def _key(record: dict[str, Any]) -> str:
-    return json.dumps(record, sort_keys=True)
+def _key(record: dict[str, Any]) -> bytes:
+    """What stands for it: records may be long, and of one time there may be many."""
+    return hashlib.sha256(json.dumps(record, sort_keys=True).encode()).digest()

@@ -1,6 +1,11 @@
 import asyncio
 import contextlib
+import gzip
+import itertools
+import json
+import tracemalloc
 
+import httpx
 import pytest
 
 from node.console.orders import Order
@@ -140,10 +145,35 @@ async def test_the_log_of_a_node_is_read_while_somebody_looks_each_record_once()
 
 
 @pytest.mark.parametrize(
-    "content", [b"", b"[" * 100_000, b"[]", b'{"records": 3}', b'{"records": [3, {"timestamp": 4}, {}]}', b"\xff"]
+    "content",
+    [
+        b"",
+        b"[" * 100_000,
+        b"[]",
+        b'{"records": 3}',
+        b'{"records": [3, {"timestamp": 4}, {}]}',
+        b'{"records": [{"timestamp": "\\ud800"}]}',  # it could not be asked for again
+        b"\xff",
+    ],
 )
 def test_what_is_no_answer_has_no_records(content):
     assert node_log.records_of(content) == []
+
+
+@on_its_loop
+async def test_a_log_that_stays_at_one_time_is_not_remembered_without_end(monkeypatch):
+    monkeypatch.setattr(node_log, "MOST_KNOWN", 4)
+    asked = itertools.count()
+
+    def answer(request):
+        told = {"records": [record(str(next(asked)), more=number) for number in range(3)]}
+        return httpx.Response(200, stream=httpx.ByteStream(json.dumps(told).encode()))
+
+    log = node_log.NodeLog()
+    async with httpx.AsyncClient(base_url="http://node", transport=httpx.MockTransport(answer)) as client:
+        for _ in range(4):
+            assert len(await log._ask(client)) == 3
+            assert len(log._newest) <= 4
 
 
 # --- what is no node --------------------------------------------------------------------------------------------------
@@ -195,3 +225,22 @@ async def test_an_order_hears_no_more_than_a_refusal_is_long():
     async with impostor(nested) as source:
         with pytest.raises(OrderRefused, match="403"):
             await source.order(Order("pause", reason="maintenance"))
+
+
+@on_its_loop
+async def test_what_comes_packed_is_not_unpacked():
+    packed = gzip.compress(bytes(1 << 25))
+
+    async def answer(writer):
+        head = f"HTTP/1.1 403 Forbidden\r\nContent-Encoding: gzip\r\nContent-Length: {len(packed)}\r\n\r\n"
+        writer.write(head.encode() + packed)
+        await writer.drain()
+
+    async with impostor(answer) as source:
+        tracemalloc.start()
+        try:
+            with pytest.raises(OrderRefused, match="the node answers 403"):
+                await source.order(Order("pause", reason="maintenance"))
+            assert tracemalloc.get_traced_memory()[1] < 1 << 23
+        finally:
+            tracemalloc.stop()

@@ -239,7 +239,8 @@ class MaskedRound:
         peer, stage = self._terms.coordinator, Stage(message.stage)
         members = self._unpack(peer, message)
         if stage > self._coordinator.stage:
-            self._early.append((peer, message))
+            if sum(isinstance(early, Decided) for _, early in self._early) < 2:  # two that differ convict
+                self._early.append((peer, message))
             return []
         if (reason := self._coordinator.judge(stage, members)) is not None:
             raise self._fault(peer, message, reason)
@@ -340,8 +341,10 @@ class MaskedRound:
     def _reveal(self) -> list[SecretEffect]:
         """Once a round (`_take` is called once a stage): of each member one share, of one kind."""
         self._state = State.OPENING
-        if self._me not in self._roster:
-            return []  # we hold shares of who masks, and need none of it: `threshold` others do
+        if self._words is None or self._me not in self._roster:
+            # Of who brings nothing a coordinator may say what it likes: it masks nothing, and holds no shares. Who was
+            # left out holds shares, and need tell none: `threshold` others do.
+            return []
         return self._publishing.reveal(self._secrets.reveal(self._roster, self._counted))
 
     def _open(self, now: float, *, late: bool) -> list[SecretEffect]:

@@ -418,6 +418,31 @@ def test_a_lie_that_came_early_does_not_swallow_what_a_decision_asks_for():
     assert [culprit.peer for culprit in cell.outcomes[1].culprits] == [terms.cell[2]]
 
 
+def test_a_coordinator_that_counts_on_who_brings_nothing_crashes_nobody():
+    people = identities(5)
+    terms = terms_of(people)
+    machine = machine_of(people[1], terms, None)
+    machine.start(0.0)
+    everybody = pack_counted(terms.cell, terms.cell)
+    for stage in Stage:
+        said = signed(people, terms, 0, Decided(0, stage, everybody, b""))
+        assert not any(isinstance(effect, Send) for effect in machine.receive(Heard(terms.cell[0], said), 0.1))
+    machine.receive(Tick(), 9 * DEADLINE_S)
+    assert machine.outcome.mean is None
+    assert not machine.outcome.exposed
+
+
+def test_what_is_kept_of_decisions_that_come_early_is_bounded():
+    people = identities(5)
+    terms = terms_of(people)
+    machine = machine_of(people[1], terms, np.zeros(SIZE, np.float32))
+    machine.start(0.0)
+    said = signed(people, terms, 0, Decided(0, Stage.MASKED, pack_counted(terms.cell, terms.cell), b""))
+    for _ in range(30):
+        machine.receive(Heard(terms.cell[0], said), 0.1)
+    assert len(machine._early) == 2
+
+
 # -- the machine alone
 
 

@@ -228,6 +228,10 @@ class Beacon:
     # --- hearing ----------------------------------------------------------------------------------------------------
 
     def _hear_rumour(self, via: int, rumour: Rumour, now: float) -> list[Posting]:
+        # What others say may become part of what we say: padded by a liar, it would use up our own room in rumours, or
+        # make a proof of ours longer than neighbours take.
+        if len(rumour.body) > most_bytes(len(self._order)):
+            return []
         opened = self._epoch(rumour.epoch)
         if not opened.rumours.hear(rumour):
             return []

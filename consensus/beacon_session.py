@@ -12,7 +12,9 @@ each, and keys between all pairs of nodes), or a delay that nobody can shorten; 
 
 **Bounds.** n nodes, b = ⌊(n − 2) / 3⌋ of which may do anything, and Q = ⌊(n + b + 1) / 2⌋ + 1. Two sets of Q share more
 than b + 1 nodes, so that even one liar more than b never gives two seeds (`consensus.agreement`); n − b >= Q, so that b
-silent or lying nodes do not keep the others from a seed, while messages arrive in half a deadline. n = 8: b = 2, Q = 6.
+silent or lying nodes do not keep the others from a seed, while messages arrive in half a deadline, and views that liars
+spoil (by two commitments, or as leaders: two deadlines each) end before the session does, two epochs later. Else that
+seed is wanting, and the last one stays in force. n = 8: b = 2, Q = 6.
 
 The seed comes into force at a round that follows from what was agreed, never from when a node heard of it: at the first
 round of its epoch, or, where a crashed node held the agreement up, a margin after the round that honest nodes said they
@@ -71,8 +73,8 @@ class BeaconSession:
         self._quorum = quorum_of(len(notary.roster))
         first_leader = notary.number
         self._agreements = {
-            stage: Agreement(notary, stage, self._quorum, first_leader, self._blame)
-            for stage in (_COMMIT_STAGE, _REVEAL_STAGE)
+            stage: Agreement(notary, stage, self._quorum, first_leader, self._blame, largest=largest)
+            for stage, largest in ((_COMMIT_STAGE, _NONCE_BYTES), (_REVEAL_STAGE, _REVEAL.size))
         }
         self._told: set[Stage] = set()
         self._passed_on = 0

@@ -8,7 +8,7 @@ import pytest
 from consensus.adjacency import Adjacency
 from consensus.beacon import Beacon, most_bytes
 from consensus.beacon_messages import Inventory, Rumour, SeedProof, pack, unpack
-from consensus.beacon_session import quorum_of, tolerated
+from consensus.beacon_session import BeaconSession, quorum_of, tolerated
 from consensus.errors import PlanError
 from consensus.notary import Notary, value_of
 from consensus.private_messages import Bundle, Held, Item, Role, Stage, Vote
@@ -394,6 +394,47 @@ def test_who_signs_nonsense_is_named():
         signature = swarm.signer(3).sign(store._statement(3, sequence, body))
         assert beacon.hear(swarm.order[1], Rumour(0, 3, sequence, signature, body), 0.0) == []
     assert [peer for peer, _ in beacon.blamed] == [swarm.order[3]] * 5
+
+
+def two_long_items(swarm, liar, to, message):
+    """Whoever passes both on, as it does with two short ones, has no room left for words of its own."""
+    if not isinstance(message, Rumour) or message.origin != liar:
+        return [message]
+    said = unpack(message.epoch, message.body)
+    if not isinstance(said, Item) or said.stage != Stage.COMMIT:
+        return []
+    hand = notary(swarm, liar, said.round)
+    items = [hand.item(Stage.COMMIT, bytes([number]) * (2**19 - 200)) for number in (0, 1)]
+    return [sign(swarm, liar, message.epoch, number, item) for number, item in enumerate(items)]
+
+
+def test_who_says_two_long_things_does_not_use_up_the_room_of_others():
+    swarm = Swarm(8, complete(8), 1, liars=(3,), lie=two_long_items).run(EPOCH + DEADLINE_S)
+    assert swarm.knowing(1) == set(swarm.honest)
+    assert swarm.blamed <= {3}
+
+
+def test_what_is_longer_than_honest_words_is_passed_over():
+    """Padded with votes of nobody, a decision proves as much; but a proof made of it would have honest nodes blamed."""
+    swarm, proof = some_swarm()
+    padded = Held.unpack(Bundle(0, Stage.NONCE_1, 0, Role.DECISION, proof.body))
+    padded = dataclasses.replace(padded, signatures={**padded.signatures, **dict.fromkeys(range(8, 99), bytes(64))})
+    beacon = swarm.beacon(0)
+    for length, said in enumerate([proof.body, padded.pack()]):
+        rumour = sign(swarm, 3, 0, length, Bundle(0, Stage.NONCE_1, 0, Role.DECISION, said))
+        beacon.hear(swarm.order[1], rumour, 0.0)
+    assert [len(rumour.body) for rumour in beacon._open[0].rumours.all()] == [len(proof.body) + 5]
+
+
+def test_items_of_another_size_are_not_passed_on():
+    swarm = Swarm(8, complete(8))
+    session = BeaconSession(notary(swarm, 0, 0), bytes(32), DEADLINE_S)
+    session.start(0.0, range(8))
+    session.advance(0.0, 0)
+    for number in (0, 1):
+        session.hear(3, notary(swarm, 3, 0).item(Stage.COMMIT, bytes([number]) * 3000))
+    assert session.advance(0.1, 0) == []
+    assert {culprit for culprit, _ in session.blamed} == {3}
 
 
 def test_too_many_nodes_are_refused_with_the_bound():

@@ -281,11 +281,12 @@ class CellTransport:
         return self._neighbours & {self._order[node] for node in theirs}
 
     def _refresh(self) -> None:
+        keyed = self._guard.public_keys  # once: to gather them takes as long as all of the rest
         for peer, ways in self._ways.items():
             centre = self._relay.centre_for(peer, self._number)
             through = ways if centre is None else {centre}
             # Without its channel key nothing could be sealed for it.
-            up = peer in self._guard.public_keys and any(peer in self._behind.get(way, ()) for way in through)
+            up = peer in keyed and any(peer in self._behind.get(way, ()) for way in through)
             if up and peer not in self._far_up:
                 self._rise(peer)
             elif not up and peer in self._far_up:

@@ -7,6 +7,7 @@ import numpy as np
 from consensus.adjacency import Adjacency
 from consensus.channel_keys import make_notice
 from consensus.meeting_messages import ChannelKeyNotice
+from consensus.relay_messages import Reached
 from consensus.rules import mean
 from consensus.seeds import Seeds
 from consensus.stars import Stars
@@ -80,3 +81,12 @@ def test_one_that_changes_its_key_all_the_time_does_not_have_all_flood_all():
     clock[0] += KEYS_EVERY_S
     change(500)
     assert passed_on()[-1] == 500
+
+
+def test_what_neighbours_say_of_whom_they_reach_does_not_cost_the_square_of_the_swarm(monkeypatch):
+    cells, _, _ = transport([0.0])
+    gathered = []
+    monkeypatch.setattr(Guard, "public_keys", property(lambda _: gathered.append(1) or {}))
+    cells._ways = dict.fromkeys(ORDER, frozenset())
+    cells._hear(Received(ORDER[1], Reached.of(0, [True, True], sits=False)))
+    assert len(gathered) == 1

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+
+from node.errors import RunError
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +24,17 @@ class RunFolder:
     """
 
     path: Path
+
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        """What goes wrong with files in the block as RunError: a disk that is full, a folder that is read-only now."""
+        try:
+            yield
+        except OSError as error:
+            raise RunError(
+                f"{error.filename or self.path} cannot be written: {error.strerror or error}",
+                "See to the space on its disk and to who may write there, then run again.",
+            ) from error
 
     def node(self, name: str) -> Path:
         """The folder of one node."""

@@ -81,9 +81,10 @@ def _refuse_taken(endpoints: Sequence[Endpoint]) -> None:
 
 def _unmake(out: Path, existed: bool) -> None:
     """Nothing ran: take away what was laid out, so that the same command may be given again."""
-    shutil.rmtree(out)
-    if existed:
-        out.mkdir()
+    with contextlib.suppress(OSError):  # of a folder that cannot be written any more; why is being told already
+        shutil.rmtree(out)
+        if existed:
+            out.mkdir()
 
 
 def _fork_server(topology: Topology, *, answering: bool) -> ForkServerContext:
@@ -154,7 +155,8 @@ class _Lab:
                         with trio.CancelScope(shield=True):
                             await self._stop_all()
                             # Whatever went wrong, the record that the report needs is there.
-                            self._write_record()
+                            with self._folder.writing():
+                                self._write_record()
                 nursery.cancel_scope.cancel()
 
     async def _interrupt_on(self, signals: trio.abc.ReceiveChannel[int], work: trio.CancelScope) -> None:
@@ -169,8 +171,9 @@ class _Lab:
     # --- the stages -----------------------------------------------------------------------------------------------
 
     async def _stages(self) -> None:
-        await self._prepare()
-        self._write_record()
+        with self._folder.writing():
+            await self._prepare()
+            self._write_record()
         await self._rounds()
         self._completed = True
         await self._measure_baselines()

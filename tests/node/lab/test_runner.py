@@ -1,6 +1,8 @@
 """Real processes over loopback: the run, the interruption, what cannot start."""
 
+import errno
 import json
+import os
 import signal
 import socket
 import subprocess
@@ -12,6 +14,7 @@ from rich.console import Console
 from node import journal
 from node.api.endpoint import Endpoint
 from node.errors import RunError
+from node.lab import runner
 from node.lab.progress import View
 from node.lab.runner import run_lab
 from overlay.topology import load_topology
@@ -65,6 +68,24 @@ def test_bad_input_leaves_the_folder_as_it_was(tmp_path):
     assert lab.process.returncode == 2
     assert "nowhere.csv" in stderr
     assert not out.exists()
+
+
+@pytest.mark.parametrize("step", ["make_keys", "make_shards", "write_record"])
+@pytest.mark.parametrize("existed", [False, True])
+def test_a_disk_that_is_full_before_a_node_runs_is_two_lines_and_leaves_nothing(tmp_path, monkeypatch, step, existed):
+    def full(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(runner, "_fork_server", lambda *_, **__: None)  # nothing is forked
+    monkeypatch.setattr(runner, "make_shards", lambda *_: 1)
+    monkeypatch.setattr(runner, step, full)
+    out = tmp_path / "run"
+    if existed:
+        out.mkdir()
+    with pytest.raises(RunError, match=f"{out} cannot be written: No space left") as caught:
+        run_lab(load_topology(RING), out, View(Console()))
+    assert caught.value.remedy
+    assert not any(out.iterdir()) if existed else not out.exists()
 
 
 def test_a_port_that_is_taken_is_found_before_anything_is_made(tmp_path):

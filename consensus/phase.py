@@ -44,6 +44,8 @@ class Phase:
         passed by   heard        convicted
         heard                    convicted
         convicted
+
+    Another vector of one that may have been started again since the first changes nothing either (`began_anew`).
     """
 
     def __init__(
@@ -68,6 +70,7 @@ class Phase:
         self._passed_by: set[PeerId] = set()
         self._convicted: set[PeerId] = set()
         self._heard: dict[PeerId, Vector] = {}
+        self._anew: set[PeerId] = set()
         self._shunned = frozenset(shunned) & (weights.keys() - {me})
         self.others = tuple(sorted(self._expected))
         """The members other than `me`, in the order in which everybody sorts them."""
@@ -92,6 +95,13 @@ class Phase:
         """The members without a vector that counts, whatever the reason."""
         return self._expected | self._passed_by | self._convicted
 
+    def began_anew(self, peer: PeerId) -> None:
+        """`peer` may be another process than the one that was heard. With noise, several phases or a `send_threshold`
+        an honest node says another thing after a kill -9 than before: the first counts, the second convicts nobody.
+        """
+        if peer in self._heard:
+            self._anew.add(peer)
+
     def hear(self, peer: PeerId, vector: Vector) -> bool:
         """Take the word of `peer`; False where it changes nothing (no member, convicted before, said before).
 
@@ -115,7 +125,7 @@ class Phase:
             return f"a vector of shape {vector.shape} {vector.dtype}, expected ({self._size},) float32"
         if not np.isfinite(vector).all():
             return f"{int((~np.isfinite(vector)).sum())} of {self._size} values are not finite"
-        if peer in self._heard and not np.array_equal(vector, self._heard[peer]):
+        if peer in self._heard and peer not in self._anew and not np.array_equal(vector, self._heard[peer]):
             return "a second vector that differs from the first"
         return None
 

@@ -128,6 +128,8 @@ class Round:
             case Up(peer):
                 if not self._tally.missed(peer):  # it had its deadline; from now on only its word counts
                     self._away.discard(peer)
+                for phase in self._phases:
+                    phase.began_anew(peer)
                 effects = self._send_again(peer)
             case Down(peer):
                 self._away.add(peer)
@@ -147,6 +149,8 @@ class Round:
             self._pass_by(peer, message.phase)
             if self._phases[message.phase].hear(peer, message.vector):
                 self._away.discard(peer)
+                if self._state is _State.NEW:  # it may have come up anew since, when there was no round to tell
+                    self._phases[message.phase].began_anew(peer)
                 if self._review is not None:
                     self._review.heard(peer, message.phase, self._lateness(message.phase, now))
 

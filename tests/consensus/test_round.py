@@ -275,6 +275,28 @@ def test_two_words_for_one_phase_and_neither_counts():
     assert close.outcome.vector.tolist() == [0, 4]
 
 
+@pytest.mark.parametrize("early", [False, True])
+def test_who_was_started_again_may_say_another_thing_and_the_first_counts(early):
+    round_ = open_round(quorum=1.0)
+    if early:  # kept from before the round; that the peer came up anew was told to the round before this one
+        hear_all(round_, says(A, 4, 4))
+    round_.start(100.0)
+    if not early:
+        hear_all(round_, says(A, 4, 4), Down(A), Up(A))
+    hear_all(round_, says(A, 4, 5), says(B, 0, 4))
+    with pytest.raises(RemoteFault, match="not finite"):
+        round_.receive(says(C, math.nan, 0), 101.0)
+    assert round_.receive(Tick(), 101.0)[-1].outcome.averaged is False  # C is the one that lacks
+    assert round_.outcome.absent == (C,)
+
+
+def test_coming_up_excuses_nobody_for_what_it_says_from_then_on():
+    round_ = started()
+    hear_all(round_, Up(A), says(A, 4, 4))
+    with pytest.raises(RemoteFault, match="a second vector that differs"):
+        round_.receive(says(A, 4, 5), 101.0)
+
+
 def test_a_tick_shows_that_a_culprit_was_the_last_one_awaited():
     round_ = started()
     hear_all(round_, says(A, 4, 4), says(B, 4, 4))

@@ -16,7 +16,7 @@ import numpy.typing as npt
 Values: TypeAlias = npt.NDArray[np.float64]
 
 _TO_SIGMA = 0.6745
-_LEAST_PEERS = 4
+LEAST_PEERS = 4
 """Of fewer, none is out of the ordinary."""
 _LEAST_SCALE = 0.02
 _FURTHEST = 1e9
@@ -26,7 +26,7 @@ def robust_z(values: Values) -> Values:
     """z-scores of the values (k,) of one feature. What is not finite is infinitely far out; of fewer than 4, all 0."""
     finite = np.isfinite(values)
     scores = np.zeros(len(values))
-    if int(finite.sum()) >= _LEAST_PEERS:
+    if int(finite.sum()) >= LEAST_PEERS:
         median = float(np.median(values[finite]))
         scale = float(np.median(np.abs(values[finite] - median))) / _TO_SIGMA
         scale = max(scale, _LEAST_SCALE * abs(median), np.finfo(np.float64).tiny)

@@ -25,7 +25,7 @@ from crypto.identity import PeerId
 from detect.peers.evidence import Evidence, Severity
 from detect.peers.features import Seen, features, rare_shares
 from detect.peers.group_test import GroupTest
-from detect.peers.outliers import Values, robust_z
+from detect.peers.outliers import LEAST_PEERS, Values, robust_z
 from detect.peers.quarantine import Response
 from detect.peers.reputation import Change, Reputations
 
@@ -159,7 +159,8 @@ class PeerWatch:
         scores = {name: robust_z(np.asarray(values)) for name, values in columns.items()}
         usual = {name: float(np.median(values)) for name, values in columns.items()}
         length = usual["norm"]
-        self._longest = max(self._longest, length)
+        if len(company) >= LEAST_PEERS:  # of fewer one liar makes the median, and what it says is remembered
+            self._longest = max(self._longest, length)
         if length < _OVER * self._longest:
             scores["cosine"] = np.zeros(len(company))
         if length < _EARLY * self._longest:

@@ -81,6 +81,15 @@ def test_what_ruins_the_model_on_the_holdout_is_noticed_whatever_it_looks_like()
     assert eyes.shunned() == {LIAR}
 
 
+def test_one_that_is_heard_alone_once_cannot_switch_the_cosine_off():
+    eyes, zero = watch(), np.zeros(DIMENSION, np.float32)
+    eyes.look(0, {LIAR: Seen(np.full(DIMENSION, 1e30, np.float32), 0.1)}, zero + 1, zero, 0.0)
+    eyes.settle(0.0)
+    found = play(eyes, 8, lambda own, mean: -mean, first=1)
+    assert "cosine" in {fact.kind for finding in found for fact in finding.evidence}
+    assert eyes.shunned() == {LIAR}
+
+
 def backdoor(rng, own, size=4):
     """As long as an honest update, but half of its energy where others have nothing."""
     hidden = np.zeros(DIMENSION)

@@ -11,8 +11,9 @@ takes over where it fails: 2(m−1)/m + 1/m words a parameter and member, 1.07 o
 
 Dropouts: before the roster, a member is left out; between roster and acceptance, its pair key is recovered and its
 masks taken off; after acceptance it counts, and its seed is recovered; the fragment that it owned is summed by the
-next, to whom all send theirs. What voids a round: the coordinator's loss before it has decided, fewer than `least`
-members, and two losses after acceptance of which one was to send and the other to sum the same fragment.
+next, to whom all send theirs. What voids a round: the coordinator's loss before it has decided (not waited for where it
+was gone before the round), fewer than `least` members, and two losses after acceptance of which one was to send and the
+other to sum the same fragment.
 See `masked_terms` for who is trusted with what.
 """
 
@@ -88,6 +89,7 @@ class MaskedRound:
         self._state = State.NEW
         self._clock = Clock(terms.deadline_s)
         self._away = set(absent)
+        self._hopeless = set(absent)  # who goes later may come back in time
         self._culprits: dict[PeerId, str] = {}
         self._others = tuple(peer for peer in terms.cell if peer != me)
         self._voice = Voice(signer, terms.context, self._others)
@@ -144,6 +146,7 @@ class MaskedRound:
                 effects = self._jobs.done(ticket, result)
             case Up(peer):
                 self._away.discard(peer)
+                self._hopeless.discard(peer)
                 effects = [*self._voice.again(peer)]
             case Down(peer):
                 self._away.add(peer)
@@ -180,7 +183,7 @@ class MaskedRound:
             case State.ROSTER | State.ACCEPTING:
                 if self._me == self._terms.coordinator:
                     return self._decide(now)
-                if late or self._terms.coordinator in self._culprits:
+                if late or self._terms.coordinator in self._culprits.keys() | self._hopeless:
                     return self._close(None, f"no decision on who {self._coordinator.stage.name.lower()}")
             case State.OPENING:
                 return self._open(now, late=late)
@@ -195,6 +198,7 @@ class MaskedRound:
             return []  # of another round or kind of round
         if peer not in self._others or peer in self._culprits:
             return []
+        self._hopeless.discard(peer)
         if self._state is State.CLOSED:
             return self._publishing.answer(peer, message) if isinstance(message, Lacking) else []
         if isinstance(message, Dealt):

@@ -202,6 +202,19 @@ def test_without_its_coordinator_a_round_is_void_or_decided(at):
     assert set(range(1, 5)) <= cell.outcomes.keys()
 
 
+def test_nobody_waits_for_the_decision_of_a_coordinator_that_was_gone_before():
+    """Where one member is gone for good, every m-th round is its turn."""
+    people = identities(6)
+    terms = terms_of(people)
+    vector, gone = np.ones(SIZE, np.float32), terms.cell[0]
+    cell = Cell(people, lambda one: machine_of(one, terms, vector, absent=[gone]), weather=Weather(crashes={0: 0.0}))
+    cell.run()
+    assert {index: outcome.mean for index, outcome in cell.outcomes.items()} == dict.fromkeys(range(1, 6))
+    assert max(cell.closed_at.values()) < DEADLINE_S
+    back = Cell(people, lambda one: machine_of(one, terms, vector, absent=[] if one == people[0] else [gone])).run()
+    assert all(outcome.mean is not None for outcome in back.outcomes.values())
+
+
 @pytest.mark.parametrize("pair", list(combinations([1, 2, 3, 4], 2)))
 def test_two_dropouts_between_roster_and_acceptance_are_unmasked(pair):
     """Their masks are in the words of the others, and come off."""

@@ -47,7 +47,8 @@ def history(sources: Sources) -> APIRouter:
         """Rows that `read` gives, as JSON: a thousand of them would hold the loop up for longer than a round."""
 
         def work() -> bytes:
-            return kind.of(read()).model_dump_json().encode()
+            with store.database.failing():
+                return kind.of(read()).model_dump_json().encode()
 
         try:
             return Response(await sources.compute.run(work), media_type="application/json")

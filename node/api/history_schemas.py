@@ -5,9 +5,10 @@ from __future__ import annotations
 from functools import partial
 from typing import Annotated, Any, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from node.journal import VerdictName
+from node.store.database import Damaged
 from node.view.read_models import NAME_MAX, TEXT_MAX
 from node.words import plain
 
@@ -107,8 +108,12 @@ class _Answer(BaseModel):
 
     @classmethod
     def of(cls, rows: list[dict[str, Any]]) -> Self:
-        """From rows of the store."""
-        return cls.model_validate({"rows": rows})
+        """From rows of the store. Raises Damaged where one is none: SQLite keeps whatever it is given."""
+        try:
+            return cls.model_validate({"rows": rows})
+        except ValidationError as error:
+            fault = error.errors(include_url=False, include_context=False, include_input=False)[0]
+            raise Damaged(f"{'.'.join(plain(str(part), 40) for part in fault['loc'])}: {fault['msg']}") from None
 
 
 class RoundsAnswer(_Answer):

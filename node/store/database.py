@@ -47,6 +47,10 @@ _KEEP = "It holds the privacy ledger: do without it only where the node claims n
 Kind = Literal["reading", "folding", "lasting"]
 
 
+class Damaged(ValueError):  # noqa: N818 - it is
+    """What is in the store is nothing that was ever written there. Raise it where errors become StoreFailed."""
+
+
 class StoreFailed(StateError):  # noqa: N818 - it did
     """The database does not do what it is asked."""
 
@@ -92,11 +96,13 @@ class Database:
         """Errors of the database as StoreFailed."""
         try:
             yield
-        # The last two of what was text or JSON, and is damaged: sqlite3 itself cannot put some of it into its messages.
-        except (SQLAlchemyError, sqlite3.Error, UnicodeDecodeError, JSONDecodeError) as error:
+        # Two of what was text or JSON, and is damaged: sqlite3 itself cannot put some of it into its messages.
+        except (SQLAlchemyError, sqlite3.Error, UnicodeDecodeError, JSONDecodeError, Damaged) as error:
             raise self.failed(error) from error
 
-    def failed(self, error: SQLAlchemyError | sqlite3.Error | UnicodeDecodeError | JSONDecodeError) -> StoreFailed:
+    def failed(
+        self, error: SQLAlchemyError | sqlite3.Error | UnicodeDecodeError | JSONDecodeError | Damaged
+    ) -> StoreFailed:
         """`error` in two lines, without the values that were to be written."""
         cause = getattr(error, "orig", None) or error
         why = " ".join(str(cause).split()) or type(cause).__name__

@@ -11,15 +11,32 @@ from __future__ import annotations
 
 from sqlalchemy import Connection, select, update
 
+from node.store.database import Damaged
 from node.store.tables import META
 
 _ALL = select(META)
+_MOST = 2**62
 _LIFE = select(META.c.value).where(META.c.key == "life")
 
 
 def read_meta(connection: Connection) -> dict[str, str]:
-    """All of it."""
-    return {row.key: row.value for row in connection.execute(_ALL)}
+    """All of it. Raises Damaged where it is no text: SQLite keeps whatever it is given."""
+    known = {row.key: row.value for row in connection.execute(_ALL)}
+    for key, value in known.items():
+        if not (isinstance(key, str) and isinstance(value, str)):
+            raise Damaged(f"{str(key)[:20]!r} of the table meta is no text")
+    return known
+
+
+def number_of(known: dict[str, str], key: str) -> int:
+    """One of them that counts something; 0 where it is not there. Raises Damaged."""
+    return _number(key, known.get(key, "0"))
+
+
+def _number(key: str, value: object) -> int:
+    if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) <= 19 and int(value) <= _MOST:
+        return int(value)
+    raise Damaged(f"{key!r} of the table meta is no number")
 
 
 def write_meta(connection: Connection, known: dict[str, str], **values: str) -> None:
@@ -32,5 +49,6 @@ def write_meta(connection: Connection, known: dict[str, str], **values: str) -> 
 
 
 def life_of(connection: Connection) -> int:
-    """The number of the present life; 0 before the first."""
-    return int(connection.scalar(_LIFE) or 0)
+    """The number of the present life; 0 before the first. Raises Damaged."""
+    found = connection.execute(_LIFE).one_or_none()
+    return 0 if found is None else _number("life", found.value)

@@ -77,8 +77,10 @@ class Models:
             raise StateError(
                 f"{self._database.place} keeps no champion of version {version}", "Choose one of those that are listed."
             )
-        content = bytes(found.content)
-        if hashlib.sha256(content).digest() != bytes(found.sha256):
+        # SQLite keeps whatever it is given, a number too, of which `bytes` would make that many.
+        kept = isinstance(found.content, bytes | memoryview) and isinstance(found.sha256, bytes | memoryview)
+        content = bytes(found.content) if kept else b""
+        if not kept or hashlib.sha256(content).digest() != bytes(found.sha256):
             raise StateError(
                 f"{self._database.place}: champion {version} is damaged", "Choose another version, or restore a copy."
             )

@@ -13,6 +13,7 @@ from typing import Any
 from sqlalchemy import Connection, Table, bindparam, select, update
 
 from node import journal
+from node.store.database import Damaged
 from node.store.tables import EVIDENCE, OPERATIONS, PEERS, REPUTATION, ROUNDS, VERDICTS
 
 Row = dict[str, Any]
@@ -36,6 +37,7 @@ _NEW_PEER: Row = {
     "refused": 0,
     "faults": 0,
 }
+_COUNTS = ("bytes_sent", "bytes_received", "deadlines_missed", "refused", "faults")
 _PEERS = select(PEERS)
 _UPDATE = (
     update(PEERS)
@@ -44,13 +46,21 @@ _UPDATE = (
 )
 
 
+def _sound(row: Row) -> Row:
+    """`row` of a peer, to which more will be added. Raises Damaged."""
+    for name in _COUNTS:
+        if not isinstance(row[name], int):
+            raise Damaged(f"{name!r} of a peer is no number")
+    return row
+
+
 class Projection:
     """One batch of events on its way into the tables."""
 
     def __init__(self, connection: Connection, life: int) -> None:
         self._connection = connection
         self._life = life
-        self._peers: dict[str, Row] = {row["name"]: dict(row) for row in connection.execute(_PEERS).mappings()}
+        self._peers: dict[str, Row] = {row["name"]: _sound(dict(row)) for row in connection.execute(_PEERS).mappings()}
         self._known = frozenset(self._peers)
         self._touched: set[str] = set()
         self._rows: dict[Table, list[Row]] = {}

@@ -18,7 +18,7 @@ from sqlalchemy.exc import OperationalError, SQLAlchemyError
 
 from node.errors import StateError
 from node.store.database import Database, StoreFailed, open_database
-from node.store.meta import life_of, read_meta, write_meta
+from node.store.meta import life_of, number_of, read_meta, write_meta
 from node.store.migration import migrate
 from node.store.models import Models
 from node.store.tables import EVIDENCE, OPERATIONS, REPUTATION, ROUNDS, VERDICTS
@@ -80,7 +80,7 @@ class Store:
                 tail.catch_up()  # what is left of the life before is of that life
             with self.database.lasting() as connection:
                 known = read_meta(connection)
-                life = int(known.get("life", 0)) + (not resumed or "life" not in known)
+                life = number_of(known, "life") + (not resumed or "life" not in known)
                 write_meta(connection, known, node=node, swarm=swarm.hex(), life=str(life))
             yield tail
             with contextlib.suppress(StoreFailed):  # what is missing comes with the next start

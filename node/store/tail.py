@@ -13,7 +13,7 @@ from pathlib import Path
 from node import journal
 from node.feed import read_from
 from node.store.database import Database
-from node.store.meta import read_meta, write_meta
+from node.store.meta import number_of, read_meta, write_meta
 from node.store.projection import project
 
 BATCH_BYTES = 1 << 20
@@ -31,7 +31,7 @@ class Tail:
         self._first = _first_line(path)
         with database.folding() as connection:
             known = read_meta(connection)
-            offset = int(known.get("projected", 0)) if known.get("journal") == self._first else 0
+            offset = number_of(known, "projected") if known.get("journal") == self._first else 0
             self._projected = _line_end(path, offset)
             write_meta(connection, known, journal=self._first, projected=str(self._projected))
 
@@ -47,10 +47,10 @@ class Tail:
         self._first = self._first or _first_line(self._path)  # of a new node the journal comes after the store
         with self._database.folding() as connection:
             known = read_meta(connection)
-            before = int(known["projected"])
+            before = number_of(known, "projected")
             new = [(id_, event) for id_, event in batch if id_ > before]
             after = max([before, *(id_ for id_, _ in new), upto or 0])
-            project(connection, int(known.get("life", 0)), new)
+            project(connection, number_of(known, "life"), new)
             write_meta(connection, known, journal=self._first, projected=str(after))
         self._projected = after
 

@@ -88,6 +88,30 @@ async def test_a_database_that_fails_is_a_503_and_the_rest_is_answered(face):
     assert problem["remedy"]
 
 
+@pytest.mark.parametrize(
+    ("path", "damage"),
+    [
+        ("/v1/rounds", "UPDATE rounds SET loss = 'much'"),
+        ("/v1/operations", "UPDATE operations SET actor = x'ff'"),
+        ("/v1/model/versions", "UPDATE models SET size_bytes = 1.5"),
+        ("/v1/peers/press-2/verdicts", "UPDATE verdicts SET after = 'liked'"),
+        ("/v1/rounds", "INSERT INTO meta (key, value) VALUES ('life', 'first')"),
+    ],
+)
+async def test_a_value_that_nobody_wrote_is_said_to_be_damage(face, path, damage):
+    face.feed.write(journal.Operated(at=NOW, round=4, actor="olga", action="release", target="press-2", reason="ok"))
+    face.keep()
+    face.sources.store.models.save(1, b"x", at=NOW, round=0)
+    with face.sources.store.database.lasting() as connection:
+        assert connection.exec_driver_sql(damage).rowcount
+    async with face.client(face.token("v")) as client:
+        answer = await client.get(path)
+    problem = problem_of(answer)
+    assert "is damaged" in problem["detail"]
+    assert problem["status"] == 503
+    assert "Restore it" in problem["remedy"]
+
+
 @pytest.mark.parametrize("path", KEPT)
 async def test_nothing_is_read_without_the_scope(face, path):
     async with face.client(face.token("d", scopes={"events"})) as client:

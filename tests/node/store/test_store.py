@@ -1,4 +1,6 @@
+import contextlib
 import shutil
+import sqlite3
 
 import pytest
 
@@ -139,6 +141,48 @@ def test_damage_in_the_middle_is_an_error_in_two_lines(tmp_path):
     ):
         store.models.load(3)
     assert "is damaged" in caught.value.problem
+
+
+@pytest.mark.parametrize("value", ["twelve", "-1", "1e3", "9" * 19, "\N{ARABIC-INDIC DIGIT THREE}", b"12"])
+@pytest.mark.parametrize("key", ["life", "projected"])
+def test_what_a_store_knows_of_itself_is_a_number_or_damaged(tmp_path, key, value):
+    write(tmp_path / "journal.jsonl", [started(), closed(3)])
+    with open_store(None, tmp_path) as store, claim(store, tmp_path, resumed=True):
+        pass
+    with contextlib.closing(sqlite3.connect(tmp_path / "store.db")) as file:
+        file.execute("UPDATE meta SET value = ? WHERE key = ?", (value, key))
+        file.commit()
+    with (
+        pytest.raises(StoreFailed) as caught,
+        open_store(None, tmp_path) as store,
+        claim(store, tmp_path, resumed=True),
+    ):
+        pass
+    assert "is damaged" in caught.value.problem
+    assert len(str(caught.value).splitlines()) == 2
+
+
+@pytest.mark.parametrize(
+    "damage",
+    ["UPDATE peers SET bytes_sent = 'many'", "UPDATE models SET content = 4", "UPDATE models SET sha256 = 'none'"],
+)
+def test_a_value_of_another_type_is_damage(tmp_path, damage):
+    write(tmp_path / "journal.jsonl", [started(), closed(3)])
+    with open_store(None, tmp_path) as store, claim(store, tmp_path, resumed=True):
+        store.models.save(1, b"bytes", at=1.0, round=0)
+    with contextlib.closing(sqlite3.connect(tmp_path / "store.db")) as file:
+        file.execute(damage)
+        file.commit()
+    with (tmp_path / "journal.jsonl").open("ab") as file:
+        file.write(closed(4, peer_bytes={"press-2": (1, 2)}).model_dump_json().encode() + b"\n")
+
+    def use():
+        with open_store(None, tmp_path) as store, claim(store, tmp_path, resumed=True) as tail:
+            tail.catch_up()
+            store.models.load(1)
+
+    with pytest.raises(StateError, match="is damaged"):
+        use()
 
 
 @pytest.mark.parametrize(

@@ -74,24 +74,43 @@ class Opening:
         return self._fragments.get(fragment, {}).keys() | {self._me}
 
     def take(self, peer: PeerId, message: Part, wrote: Callable[[PeerId, Summed], bool]) -> str | None:
-        """Take what `peer` of the roster sent; None, or why no honest member sends it."""
+        """Take what `peer` of the roster sent; None, or why no honest member sends it.
+
+        Who counts is part of what is revealed and summed, and the roster is not: a coordinator can tell members of
+        different ones. What an honest member of another roster sends is of no use, and nobody's fault but its own.
+        """
         if isinstance(message, Revealed):
-            if len(message.body) != SHARE_BYTES * len(self.roster):
-                return f"{len(message.body)} bytes, expected {SHARE_BYTES} a member"
+            return self._take_shares(peer, message)
+        start, end = self._edges(message.fragment)
+        fits = message.fragment < len(self.roster) and len(message.body) == 4 * (end - start)
+        if isinstance(message, Summed):
+            return self._take_sum(message, wrote, fits=fits)
+        if not fits:
+            return f"fragment {message.fragment} of {len(self.roster)} in {len(message.body)} bytes"
+        self.add_fragment(message.fragment, peer, bytes(message.body))
+        return None
+
+    def _edges(self, fragment: int) -> tuple[int, int]:
+        edges = self._terms.edges(len(self.roster))
+        return edges[fragment] if fragment < len(edges) else (0, 0)
+
+    def _take_shares(self, peer: PeerId, message: Revealed) -> str | None:
+        count, rest = divmod(len(message.body), SHARE_BYTES)
+        if rest or not self._terms.least <= count <= len(self._terms.cell):
+            return f"{len(message.body)} bytes, expected {SHARE_BYTES} a member"
+        if count == len(self.roster):
             self.add_shares(peer, _cut(message.body))
+        return None
+
+    def _take_sum(self, message: Summed, wrote: Callable[[PeerId, Summed], bool], *, fits: bool) -> str | None:
+        if message.fragment >= len(self._terms.cell) or len(message.body) % 4:
+            return f"fragment {message.fragment} in {len(message.body)} bytes"
+        owners = {self.owner(message.fragment), self.taker(message.fragment)} if fits else set()
+        if any(wrote(author, message) for author in owners if author is not None):
+            self.sums.setdefault(message.fragment, message)
             return None
-        if message.fragment >= len(self.roster):
-            return f"fragment {message.fragment} of {len(self.roster)}"
-        start, end = self._terms.edges(len(self.roster))[message.fragment]
-        if len(message.body) != 4 * (end - start):
-            return f"{len(message.body)} bytes, expected {4 * (end - start)}"
-        if isinstance(message, Masked):
-            self.add_fragment(message.fragment, peer, bytes(message.body))
-            return None
-        authors = (self.owner(message.fragment), self.taker(message.fragment))
-        if not any(wrote(author, message) for author in authors if author is not None):
+        if not any(wrote(author, message) for author in self.counted if author not in owners):
             return "is not signed by a member whose fragment it is"
-        self.sums.setdefault(message.fragment, message)
         return None
 
     def add_fragment(self, fragment: int, peer: PeerId, body: bytes) -> None:

@@ -371,6 +371,41 @@ def test_who_sends_what_no_honest_member_sends_is_named(kind, lie):
     assert set(range(6)) <= cell.outcomes.keys() | {liar}
 
 
+@pytest.mark.parametrize("gone", [1, 5])
+def test_a_coordinator_that_tells_of_two_rosters_does_not_have_honest_members_name_each_other(gone):
+    people = identities(6)
+    terms = terms_of(people)
+    some = tuple(peer for peer in terms.cell if peer != terms.cell[gone])
+
+    def tamper(sender, receiver, message):
+        if sender == 0 and isinstance(message, Decided):
+            members = terms.cell if message.stage == Stage.DEALT and receiver % 2 == 0 else some
+            return signed(people, terms, 0, replace(message, members=pack_counted(terms.cell, members)))
+        return message
+
+    cell, terms = run(6, tamper=tamper)
+    either_or(cell)
+    assert any(isinstance(message, Revealed) for *_, message in cell.sent)
+    assert {culprit.peer for outcome in cell.outcomes.values() for culprit in outcome.culprits} <= {terms.cell[0]}
+
+
+def test_sums_of_another_roster_are_nobodys_fault():
+    """As for shares: who tells them apart by their size or their author has heard of another roster, and no lie."""
+    people = identities(6)
+    terms = terms_of(people)
+    cell = replay(people, terms, until=Revealed)
+    machine = cell.machines[1]
+    machine._opening.counted = terms.cell
+    machine._coordinator.decisions[Stage.MASKED] = terms.cell
+    everybody = pack_counted(terms.cell, terms.cell)
+    start, end = terms.edges(6)[4]
+    for body in (bytes(4 * (end - start)), bytes(4 * (end - start) + 4)):
+        machine.receive(Heard(terms.cell[2], signed(people, terms, 2, Summed(0, 4, everybody, b"", body))), cell.now)
+    assert 4 not in machine._opening.sums
+    with pytest.raises(RemoteFault, match="not signed"):
+        machine.receive(Heard(terms.cell[2], Summed(0, 4, everybody, bytes(64), body)), cell.now)
+
+
 def test_a_wrong_share_voids_the_round_rather_than_giving_a_wrong_sum():
     people = identities(5)
     terms = terms_of(people)

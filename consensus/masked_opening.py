@@ -77,7 +77,7 @@ class Opening:
         """Take what `peer` of the roster sent; None, or why no honest member sends it.
 
         Who counts is part of what is revealed and summed, and the roster is not: a coordinator can tell members of
-        different ones. What an honest member of another roster sends is of no use, and nobody's fault but its own.
+        different ones. What an honest member of another roster sends is of no use, and the coordinator's fault alone.
         """
         if isinstance(message, Revealed):
             return self._take_shares(peer, message)

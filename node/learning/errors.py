@@ -3,7 +3,7 @@
 LearningError        a vector or a snapshot that does not fit the model
 ├── DataError        a data set that cannot be read; names file, line and column
 ├── PartitionError   rows that cannot be dealt to the nodes as asked; states the bound
-└── Diverged         training left the finite numbers, from the champion too
+└── Diverged         training left the finite numbers, from the initial model too
 """
 
 from __future__ import annotations

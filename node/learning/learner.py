@@ -44,7 +44,8 @@ class Assessment:
     """On the lab's global test set; None outside the lab."""
     promoted: Promoted | None
     rolled_back: str | None
-    """Why the champion became the working model again, this round or in the training before it."""
+    """Why the champion became the working model again, this round or in the training before it; the reason says where
+    it was the initial model."""
     champion_version: int
     epsilon: float | None = None
     """Of all that may have left the node so far; None where none is claimed."""
@@ -92,7 +93,7 @@ class Learner:
         self._holdout = Rows(shard.holdout)
         self._test = None if test is None else Rows(_matching(test, shard.train))
         self._promotion = Promotion(classes, task.promote_margin, task.rollback_margin)
-        self._champion = self._model.vector()
+        self._champion = self._initial = self._model.vector()
         self._metrics = evaluate(self._model, self._holdout)
         self._standing = Standing(0, self._metrics.loss, _norm(self._champion))
         self._fell_back: str | None = None
@@ -139,18 +140,29 @@ class Learner:
         """Train for a round, from the working model on; `pulse` is called between batches and may raise.
 
         A model may look sound on the holdout and still blow up in training (one layer a million times too large, the
-        next as much too small). Then the champion is trained instead, and the next assessment says so. If that blows
-        up too, the settings are to blame, not the average: raises `Diverged`. Where ε is claimed it is raised at once.
+        next as much too small). Then the champion is trained instead, and the next assessment says so. Averages become
+        champions, so that a liar can lead them to where none can be trained on; if the champion blows up too, the
+        initial model is trained. If that blows up, the settings are to blame: raises `Diverged`. Where ε is claimed it
+        is raised at once.
         """
         if self._contribution.private:
             return self._contribution.train(round, pulse)
         try:
             return self._train(round, pulse)
         except Diverged:
-            self._model.load(self._champion)
-            trained = self._train(round, pulse)
-        self._fell_back = f"training blew up in round {round}; the champion was trained instead"
+            trained, instead = self._train_anew(round, pulse)
+        self._fell_back = f"training blew up in round {round}; {instead} was trained instead"
         return trained
+
+    def _train_anew(self, round: int, pulse: Callable[[], None]) -> tuple[Trained, str]:  # noqa: A002
+        self._model.load(self._champion)
+        try:
+            return self._train(round, pulse), "the champion"
+        except Diverged:
+            if self._standing.version == 0:  # the champion is the initial model
+                raise
+        self._model.load(self._initial)
+        return self._train(round, pulse), "the initial model"
 
     def update(self, base: Vector) -> Update | None:
         """What the last training brings to a cell whose base this node holds as `base`, shape (d,), float32; None where

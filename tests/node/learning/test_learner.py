@@ -119,6 +119,22 @@ def test_a_trap_that_blows_up_in_training_falls_back_to_the_champion():
     assert own.adopt(own.vector(), 8).rolled_back is None
 
 
+def test_a_trap_that_became_champion_ends_nobody_and_neither_does_a_restart_from_it():
+    own = experienced()
+    trap = own.champion()
+    trap[:25] *= np.float32(1e20)  # the same function again: what liars come to champion by champion, 90 times a round
+    trap[25:40] *= np.float32(1e-20)
+    saved = own.snapshot()
+    again = learner()
+    again.restore(saved | {"working": trap.tobytes(), "champion": trap.tobytes()})
+    assert again.champion_version == own.champion_version > 0
+    trained = again.train(7)
+    assert np.isfinite(trained.loss)
+    assert np.linalg.norm(again.vector()) < 2 * np.linalg.norm(own.champion())
+    assessment = again.adopt(again.vector(), 7)
+    assert "the initial model was trained instead" in str(assessment.rolled_back)
+
+
 def test_settings_that_blow_up_the_champion_too_are_an_error():
     own = learner(TASK.model_copy(update={"learning_rate": 10.0, "weight_decay": 1.0, "local_epochs": 20}))
     with pytest.raises(Diverged, match="learning_rate"):

@@ -299,7 +299,7 @@ async def _run(
                     parameters=learner.parameters,
                     round=first_round,
                     rounds=spec.topology.rounds.count,
-                    resumed=first_round > 0,
+                    resumed=checkpoint is not None,
                     sharing=spec.topology.privacy.sharing,
                     dp=spec.topology.privacy.dp,
                     champion_version=learner.champion_version,

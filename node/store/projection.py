@@ -127,11 +127,7 @@ class Projection:
     def _of_peers(self, event: journal.Event) -> None:
         match event:
             case journal.Started():
-                for name, peer_id in event.neighbours.items():
-                    if name not in self._peers:
-                        self._peers[name] = {"name": name, "peer_id": peer_id, **_NEW_PEER}
-                    self._change(name, peer_id=peer_id)
-                self._all_down()
+                self._started(event)
             case journal.Connected():
                 self._change(event.peer, up=True, heard_at=event.at)
             case journal.Disconnected():
@@ -144,6 +140,16 @@ class Projection:
                 self._all_down()
             case _:
                 pass
+
+    def _started(self, event: journal.Started) -> None:
+        for name, peer_id in event.neighbours.items():
+            if name not in self._peers:
+                self._peers[name] = {"name": name, "peer_id": peer_id, **_NEW_PEER}
+            self._change(name, peer_id=peer_id)
+        self._all_down()
+        if not event.resumed:  # without a checkpoint the node holds nothing against anybody
+            for name in self._peers:
+                self._change(name, verdict="trusted", until=0.0)
 
     def _add(self, table: Table, event: journal.Event, id: int, round: int, **columns: Any) -> None:  # noqa: A002
         row = {"event": id, "life": self._life, "at": event.at, "round": round, **columns}

@@ -125,6 +125,9 @@ class Model:
         pending, self._pending = self._pending, None
         fits = pending is not None and pending.version == event.champion_version
         self.version, self.accuracy, self._since = event.champion_version, event.holdout_accuracy, event.round
+        # Told before, and by a life or a round that was played again: it is another one now.
+        while self._versions and self._versions[-1].version >= event.champion_version:
+            self._versions.pop()
         self._versions.append(
             VersionView(
                 version=event.champion_version,

@@ -124,10 +124,14 @@ class Peers:
         """Peer → rounds that waited for it in vain."""
         return {peer.name: peer.deadlines_missed for peer in self._peers.values() if peer.deadlines_missed}
 
-    def start(self, neighbours: dict[str, str]) -> None:
-        """A process began: nobody is connected, and the peer list is this."""
+    def start(self, neighbours: dict[str, str], *, resumed: bool) -> None:
+        """A process began: nobody is connected, and the peer list is this. One that begins anew, without a checkpoint,
+        holds nothing against anybody: whoever was evicted before is averaged again, and must not look otherwise.
+        """
         for known in self._peers.values():
             known.up = known.neighbour = False
+            if not resumed:
+                known.verdict, known.until, known.verdict_reason = "trusted", 0.0, ""
         for name, peer_id in neighbours.items():
             peer = self._of(name)
             if peer is not None:

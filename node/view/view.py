@@ -217,7 +217,7 @@ class View:
         )
         self._last_void = False
         self._move("gathering")
-        self._peers.start(event.neighbours)
+        self._peers.start(event.neighbours, resumed=event.resumed)
         self._modules.start(event)
         self._model.start(event)
 

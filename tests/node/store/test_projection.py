@@ -60,6 +60,13 @@ def test_peers_come_and_go_and_are_counted(store):
     assert peer(store)["bytes_sent"] == 10, "an old row keeps what is not told anew"
 
 
+def test_a_node_that_begins_anew_holds_nothing_against_anybody_and_one_that_resumes_does(store):
+    fold(store, started(), verdict(1, "evicted"), started(resumed=True))
+    assert peer(store)["verdict"] == "evicted"
+    fold(store, started(), first=9)
+    assert (peer(store)["verdict"], peer(store)["until"]) == ("trusted", 0.0)
+
+
 def test_strangers_cannot_fill_the_table(store):
     strangers = [journal.Refused(at=1.0, peer=f"Qm{i}", address="x", reason="stranger", count=1) for i in range(50)]
     fold(store, started(), *strangers, verdict(1, "quarantined", peer="Qm1"))

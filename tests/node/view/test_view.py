@@ -80,6 +80,14 @@ def test_a_round_that_is_played_again_after_a_crash_replaces_what_was_told_of_it
     assert view.overview.bytes_sent == 4000  # the traffic was real
 
 
+@pytest.mark.parametrize("resumed", [False, True])
+def test_a_version_that_is_made_again_is_listed_once(resumed):
+    first = [promoted(0, 1), closed(0, champion_version=1), promoted(1, 2), closed(1, champion_version=2)]
+    again = [started(round=1, resumed=True, champion_version=1), *first[2:]] if resumed else [started(), *first]
+    view = seen(started(), *first, *again)
+    assert [version.version for version in view.model.versions] == [1, 2]
+
+
 def test_layers_are_told_by_round():
     view = seen(started(), closed(0, layer_change={"w": 0.5}), closed(1, layer_change={"w": 0.25, "b": 1.0}))
     assert view.model.layer_change == {"w": 0.25, "b": 1.0}
@@ -125,6 +133,16 @@ def test_a_quarantine_has_its_clock_and_ends():
     assert [alert.peer for alert in view.alerts if alert.gravity == "error"] == ["a"]
     view.see(verdict("quarantined", "probation"), 1000)
     assert (view.peers["a"].verdict, view.peers["a"].until) == ("probation", 0.0)
+    assert not [alert for alert in view.alerts if alert.gravity == "error"]
+
+
+@pytest.mark.parametrize("after", ["quarantined", "evicted"])
+def test_a_node_that_begins_anew_holds_nothing_against_anybody_and_one_that_resumes_does(after):
+    verdict = journal.VerdictChanged(at=3.0, round=1, peer="a", before="trusted", after=after, until=9.0, reason="lied")
+    view = seen(started(), verdict, started(resumed=True))
+    assert (view.peers["a"].verdict, view.peers["a"].verdict_reason) == (after, "lied")
+    view.see(started(), 1000)
+    assert (view.peers["a"].verdict, view.peers["a"].until, view.peers["a"].verdict_reason) == ("trusted", 0.0, "")
     assert not [alert for alert in view.alerts if alert.gravity == "error"]
 
 

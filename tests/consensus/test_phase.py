@@ -21,7 +21,7 @@ def vector(value):
 
 def phase(shunned=(), quorum=0.6, heard=None):
     made = Phase("phase", "a", WEIGHTS, 3, quorum, shunned)
-    for peer, value in (heard or {"b": 1, "c": 2, "d": 3, "e": 100}).items():
+    for peer, value in ({"b": 1, "c": 2, "d": 3, "e": 100} if heard is None else heard).items():
         made.hear(peer, vector(value))
     return made
 
@@ -29,6 +29,22 @@ def phase(shunned=(), quorum=0.6, heard=None):
 def test_the_weight_of_whoever_is_shunned_goes_to_ones_own():
     mixed = phase(shunned=["e"]).mix(vector(0), mean)
     np.testing.assert_allclose(mixed.vector, (0 * 0.4 + 1 * 0.2 + 2 * 0.2 + 3 * 0.2))
+
+
+def test_what_was_heard_already_is_not_read_again():
+    class Counted(np.ndarray):
+        reads = 0
+
+        def __array_ufunc__(self, ufunc, method, *inputs, **options):
+            Counted.reads += 1
+            return getattr(ufunc, method)(*(np.asarray(one) for one in inputs), **options)
+
+    made, said = phase(heard={}), vector(1).view(Counted)
+    assert made.hear("b", said)
+    once = Counted.reads
+    assert once > 0
+    assert not made.hear("b", said)
+    assert Counted.reads == once
 
 
 def test_whoever_is_shunned_is_heard_all_the_same():

@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from node import journal
+from node.errors import RunError
 from node.words import size
 
 
@@ -141,7 +142,12 @@ class View:
         if line != text and (progress.note or now - before >= self.LINE_EVERY_S):
             self._last_line = (now, line)
             elapsed = now - progress.began
-            self._console.print(f"{elapsed:6.1f} s  {line}", highlight=False, soft_wrap=True)
+            try:
+                self._console.print(f"{elapsed:6.1f} s  {line}", highlight=False, soft_wrap=True)
+            except SystemExit as gone:  # so Rich ends a program whose output goes nowhere, in the midst of a task tree
+                raise RunError(
+                    "what reads the progress of this lab has ended", "Send it to a file, or use --json, and run again."
+                ) from gone
 
 
 def one_line(progress: LabProgress) -> str:

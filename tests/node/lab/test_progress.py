@@ -1,9 +1,11 @@
 import io
+import sys
 
 import pytest
 from rich.console import Console
 
 from node import journal
+from node.errors import RunError
 from node.lab.progress import LabProgress, NodeProgress, View, draw, one_line
 from tests.node.test_status import closed, started
 
@@ -103,3 +105,16 @@ def test_a_lab_is_over_when_who_is_left_lacks_a_quorum_for_good():
     progress.apply("press-1", [journal.Paused(at=6.0, round=4, cause="operator", reason="by ops")])
     assert progress.nodes["press-1"].status == "paused"
     assert not progress.over  # somebody will resume it
+
+
+def test_a_reader_that_goes_away_is_an_error_in_two_lines(monkeypatch):
+    class Gone(io.StringIO):
+        def flush(self):
+            raise BrokenPipeError
+
+    console = Console(file=Gone())
+    # Rich puts /dev/null in the place of this process's standard output before it does.
+    monkeypatch.setattr(console, "on_broken_pipe", lambda: sys.exit(1))
+    with pytest.raises(RunError, match="has ended") as caught:
+        View(console).show(lab())
+    assert caught.value.remedy

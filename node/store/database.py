@@ -31,6 +31,15 @@ FILE = "store.db"
 BUSY_S = 20
 """How long SQLite waits for another process that writes: `grapevine token` holds its lock for milliseconds."""
 CONNECT_S = 10
+_SERVER = {
+    "connect_timeout": CONNECT_S,
+    # A machine that is gone says nothing: by default it is waited for two hours, and a round may wait with it. One that
+    # is there and slow is not cut off.
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 25_000,
+}
 _SQLITE = {
     "reading": ("BEGIN",),
     # IMMEDIATE: a transaction that reads first and writes then could be refused in the middle.
@@ -143,9 +152,7 @@ def _open_server(text: str) -> Database:
     try:
         url = _as_psycopg(make_url(text))
         # A server that was started again leaves dead connections in the pool.
-        engine = create_engine(
-            url, connect_args={"connect_timeout": CONNECT_S}, hide_parameters=True, pool_pre_ping=True
-        )
+        engine = create_engine(url, connect_args=_SERVER, hide_parameters=True, pool_pre_ping=True)
     except (ArgumentError, NoSuchModuleError, ValueError) as error:
         raise StateError(
             f"--store is no URL of a database: {type(error).__name__}",  # its text could hold the password

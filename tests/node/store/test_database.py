@@ -73,6 +73,15 @@ def test_who_reads_does_not_write(url, tmp_path):
         connection.execute(write)
 
 
+def test_a_server_whose_machine_is_gone_is_not_waited_for_by_the_hour(url, tmp_path):
+    if url is None:
+        pytest.skip("a file has no server")
+    with open_store(url, tmp_path) as store, store.database.reading() as connection:
+        told = connection.connection.dbapi_connection.info.get_parameters()
+    assert int(told["keepalives_idle"]) + int(told["keepalives_interval"]) * int(told["keepalives_count"]) <= 30
+    assert int(told["tcp_user_timeout"]) <= 30_000
+
+
 def test_a_connection_that_the_server_dropped_is_made_anew(url, tmp_path, postgres):
     if url is None:
         pytest.skip("a file has no server")

@@ -19,7 +19,7 @@ from consensus.rules import Rule, lookup
 from consensus.sharing import Sharing
 from crypto.identity import Identity, PeerId
 from crypto.key_file import KeyFile
-from node import journal
+from node import journal, journal_file
 from node.api.endpoint import Endpoint, listen
 from node.beginning import beginning, refuse_anew, refuse_forgotten
 from node.cell_transport import BEACON_HASTE, CellTransport, company
@@ -248,7 +248,7 @@ async def _run(
     me = spec.topology.nodes[spec.topology.index(spec.name)]
     neighbours = frozenset(spec.peers[name] for name in spec.topology.peer_list(spec.name))
     drawn = guard is not None and spec.topology.plan.drawn
-    with journal.Journal.open(spec.journal) as book:
+    with journal_file.Journal.open(spec.journal) as book:
         feed = Feed(book)
         feed.attach(log_event)
         champions = Champions(store.models, learner, feed.write, time.time)

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import trio
 
-from node import journal
+from node import journal, journal_file
 from node.errors import room_needed
 
 Listener = Callable[[journal.Event, int], None]
@@ -25,7 +25,7 @@ Listener = Callable[[journal.Event, int], None]
 class Feed:
     """Writes events and hands them on. Make it inside `trio.run`: that loop is where listeners are called."""
 
-    def __init__(self, book: journal.Journal) -> None:
+    def __init__(self, book: journal_file.Journal) -> None:
         self._book = book
         # Events are written by the loop and by the compute thread, and the order of the file is the order of the ids.
         self._lock = threading.Lock()

@@ -11,7 +11,7 @@ from rich.console import Group
 from rich.table import Table
 from rich.text import Text
 
-from node import journal
+from node import journal_file
 from node.errors import StateError
 from node.view import View
 from node.view.peers import FULL
@@ -125,7 +125,7 @@ def read_status(folder: Path) -> Status:
             f"{folder} holds no journal", "Give the --state folder of `node start`, or RUN/NAME of a lab run."
         )
     view = View()
-    follower = journal.Follower(path)
+    follower = journal_file.Follower(path)
     for event in follower.poll():
         view.see(event, follower.id)
     locks = (folder / "lock", folder / "state" / "lock")

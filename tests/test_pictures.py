@@ -6,7 +6,7 @@ import xml.etree.ElementTree as ET
 
 import pytest
 
-from node.journal import Journal
+from node.journal_file import Journal
 from tests.documents import README, ROOT
 from tests.node.console import material
 from tests.tools import pictures

@@ -11,7 +11,7 @@ from typing import Final
 
 import structlog
 
-from node import journal
+from node import journal, journal_file
 from node.api.app import create_app
 from node.api.endpoint import Endpoint
 from node.api.gate import LOOPBACK_HOSTS
@@ -88,7 +88,7 @@ async def _prompt() -> AsyncIterator[None]:
 
 def caught_up(path: Path, feed: Feed) -> View:
     """A view of all that is in the journal, which `feed` keeps as it is."""
-    view, follower = View(), journal.Follower(path)
+    view, follower = View(), journal_file.Follower(path)
     for event in follower.poll():
         view.see(event, follower.id)
     feed.attach(view.see)

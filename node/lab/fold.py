@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from node import journal
+from node import journal, journal_file
 
 REASONS_MAX = 3
 
@@ -151,7 +151,7 @@ def read_journal(path: Path, limit: int) -> Fold:
     """Fold the journal at `path`; a missing one gives an empty fold that says so."""
     fold = Fold(limit)
     fold.missing = not path.exists()
-    follower = journal.Follower(path)
+    follower = journal_file.Follower(path)
     for event in follower.poll():
         fold.add(event)
     fold.torn_lines = follower.torn_lines

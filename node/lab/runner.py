@@ -22,7 +22,7 @@ from typing import Literal
 import trio
 
 from crypto.identity import PeerId
-from node import journal
+from node import journal_file
 from node.api.endpoint import Endpoint, listen
 from node.errors import RunError, UserError, plain_user_errors
 from node.lab.folder import RunFolder
@@ -125,7 +125,7 @@ class _Lab:
         self._rows = 0  # as all may know
         self._processes: dict[str, ForkServerProcess] = {}
         self._restarts: dict[str, int] = {}
-        self._journals = {name: journal.Follower(folder.journal(name)) for name in topology.names}
+        self._journals = {name: journal_file.Follower(folder.journal(name)) for name in topology.names}
         self._baselines = Baselines()
         self._completed = False
         self.interrupted = False

@@ -28,7 +28,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from node import journal
+from node import journal, journal_file
 from node.api.endpoint import BACKLOG
 from node.lab.folder import RunFolder
 from overlay.topology import dumps, load_topology
@@ -95,7 +95,7 @@ def _measure(folder: Path, rounds: int, seen: Seen, say: Callable[[str], None]) 
     out, port = folder / "run", free_ports(len(topology.nodes)).start
     command = [str(Path(sys.executable).parent / "grapevine"), "lab", "up", str(folder / "lab.toml"), "--out", str(out)]
     with started([*command, "--api", f"127.0.0.1:{port}"], log=folder / "lab.log") as lab:
-        followers = [journal.Follower(RunFolder(out).journal(name)) for name in topology.names]
+        followers = [journal_file.Follower(RunFolder(out).journal(name)) for name in topology.names]
         ends: dict[int, list[float]] = {}
         begun, deadline = 0, time.monotonic() + LIMIT_S
         task: _Task | None = None

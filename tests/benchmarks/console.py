@@ -27,7 +27,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from node import journal
+from node import journal, journal_file
 from tests.benchmarks.machine import BenchmarkError, Figures, show_table
 
 EVENTS_A_SECOND = 1000
@@ -52,7 +52,7 @@ class Load:
 
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(parents=True)
-        self._book = journal.Journal.open(path)
+        self._book = journal_file.Journal.open(path)
         self._number = 0
         self.late = 0
         """Batches that came more than a tenth of a second late: the machine did not keep up with the load."""

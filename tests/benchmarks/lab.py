@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from node import journal
+from node import journal_file
 from node.journal import RoundClosed
 from node.lab.folder import RunFolder
 from overlay.topology import Topology, dumps
@@ -47,7 +47,7 @@ def lab_up(topology: Topology, out: Path, *, limit_s: float, say: Callable[[str]
     file.write_text(dumps(topology.model_copy(update={"targets": Targets()})), encoding="utf-8")
     folder = RunFolder(out)
     names = [node.name for node in topology.nodes]
-    followers = {name: journal.Follower(folder.journal(name)) for name in names}
+    followers = {name: journal_file.Follower(folder.journal(name)) for name in names}
     closed: dict[str, list[RoundClosed]] = {name: [] for name in names}
     told = 0
 

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import pytest
 
 from consensus import beacon
-from node import journal
+from node import journal_file
 from node.assembly import _face_of, most_bytes_of
 from node.feed import Feed
 from overlay.relay import FRAME_BYTES
@@ -25,7 +25,7 @@ def test_the_wire_lets_the_longest_message_through(body):
 
 
 async def test_a_node_without_an_api_says_that_it_has_none(tmp_path):
-    with journal.Journal.open(tmp_path / "journal.jsonl") as book:
+    with journal_file.Journal.open(tmp_path / "journal.jsonl") as book:
         feed, told = Feed(book), []
         feed.attach(lambda event, _: told.append(event))
         async with _face_of(SimpleNamespace(api=None), None)(feed, None):

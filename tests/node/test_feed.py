@@ -4,7 +4,7 @@ import pytest
 import trio
 import trio.testing
 
-from node import journal
+from node import journal, journal_file
 from node.errors import StateError
 from node.feed import Feed, is_id, read_from
 
@@ -20,7 +20,7 @@ def path(tmp_path):
 
 @pytest.fixture
 def book(path):
-    with journal.Journal.open(path) as book:
+    with journal_file.Journal.open(path) as book:
         yield book
 
 
@@ -35,10 +35,10 @@ async def test_an_id_is_the_offset_of_the_lines_end(book, path):
 
 
 async def test_ids_go_on_where_the_process_before_ended(path):
-    with journal.Journal.open(path) as book:
+    with journal_file.Journal.open(path) as book:
         Feed(book).write(ready(1))
     before = path.stat().st_size
-    with journal.Journal.open(path) as book:
+    with journal_file.Journal.open(path) as book:
         feed = Feed(book)
         assert feed.last_id == before
         feed.write(ready(2))
@@ -50,7 +50,7 @@ async def test_what_cannot_be_written_down_is_an_error_in_two_lines(book, path, 
     with full_after(0), pytest.raises(StateError, match=r"journal\.jsonl cannot be written: File too large"):
         feed.write(ready(1))
     feed.write(ready(2))
-    assert journal.read(path) == [ready(2)]
+    assert journal_file.read(path) == [ready(2)]
 
 
 async def test_events_of_other_threads_come_on_the_loop_in_the_journals_order(book, path):

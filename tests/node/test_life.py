@@ -10,7 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 from consensus.messages import Vector
-from node import journal
+from node import journal, journal_file
 from node.cli.main import app
 from node.controls import ControlRefused
 from node.errors import StateError
@@ -59,7 +59,7 @@ class Pair:
         self.processes[name] = subprocess.Popen(command, cwd=self.folder, stdout=log, stderr=log)
 
     def events(self, name, kind=journal.RoundClosed):
-        return [e for e in journal.read(self.folder / name / "journal.jsonl") if isinstance(e, kind)]
+        return [e for e in journal_file.read(self.folder / name / "journal.jsonl") if isinstance(e, kind)]
 
     def order(self, action):
         request = urllib.request.Request(

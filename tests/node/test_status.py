@@ -1,7 +1,7 @@
 import pytest
 from rich.console import Console
 
-from node import journal
+from node import journal, journal_file
 from node.errors import StateError
 from node.state import StateFolder
 from node.status import draw_status, read_status
@@ -46,7 +46,7 @@ def closed(round_, **changes):
 
 @pytest.fixture
 def node_folder(tmp_path):
-    with journal.Journal.open(tmp_path / "journal.jsonl") as book:
+    with journal_file.Journal.open(tmp_path / "journal.jsonl") as book:
         for event in (
             started(),
             journal.Connected(at=1.1, peer="press-2", up=1),
@@ -80,7 +80,7 @@ def test_a_node_that_is_not_running_has_no_peers_up(node_folder):
 
 
 def test_a_pause_is_told_with_its_cause_while_the_process_runs(node_folder):
-    with journal.Journal.open(node_folder / "journal.jsonl") as book:
+    with journal_file.Journal.open(node_folder / "journal.jsonl") as book:
         book.write(journal.Paused(at=5.0, round=2, cause="quorum", reason="1 of 3 up"))
     with StateFolder(node_folder).locked():
         status = read_status(node_folder)
@@ -100,7 +100,7 @@ def test_the_screen_names_what_an_operator_needs(node_folder):
 
 
 def test_the_mode_is_told_with_why_rounds_were_void_and_what_was_proved(node_folder):
-    with journal.Journal.open(node_folder / "journal.jsonl") as book:
+    with journal_file.Journal.open(node_folder / "journal.jsonl") as book:
         for event in (
             started(sharing="masks", dp="record"),
             closed(2, outcome="void", void="a part of the sum did not come", consensus_distance=None),
@@ -124,7 +124,7 @@ def test_the_mode_is_told_with_why_rounds_were_void_and_what_was_proved(node_fol
 
 
 def test_epsilon_so_far_and_a_spent_budget_are_told(node_folder):
-    with journal.Journal.open(node_folder / "journal.jsonl") as book:
+    with journal_file.Journal.open(node_folder / "journal.jsonl") as book:
         for event in (
             closed(2, epsilon=1.25),
             journal.Charged(at=7.0, round=3, epsilon=1.5),
@@ -139,7 +139,7 @@ def test_epsilon_so_far_and_a_spent_budget_are_told(node_folder):
 
 
 def test_what_a_stranger_may_have_named_cannot_drive_the_terminal(node_folder):
-    with journal.Journal.open(node_folder / "journal.jsonl") as book:
+    with journal_file.Journal.open(node_folder / "journal.jsonl") as book:
         book.write(journal.Refused(at=5.0, peer=None, address="\x1b[2J", reason="\x1b]0;owned\x07", count=1))
     console = Console(width=80, record=True)
     console.print(draw_status(read_status(node_folder)))

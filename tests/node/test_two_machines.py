@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from node import journal
+from node import journal, journal_file
 from tests.documents import TUTORIAL, Block, block, blocks, environment
 from tests.node.lab.processes import eventually
 
@@ -67,7 +67,7 @@ class Machine:
         return {"cwd": self.folder, "env": environment(), "stdin": subprocess.DEVNULL}
 
     def events(self, kind):
-        return [e for e in journal.read(self.journal) if isinstance(e, kind)] if self.journal.exists() else []
+        return [e for e in journal_file.read(self.journal) if isinstance(e, kind)] if self.journal.exists() else []
 
     def rounds_with(self, other):
         return [e for e in self.events(journal.RoundClosed) if e.present == (other.name,)]

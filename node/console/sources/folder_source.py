@@ -11,7 +11,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Final
 
-from node import journal
+from node import journal_file
 from node.console.desk import NODES_MAX, Desk, LinkState
 from node.console.orders import Order
 from node.console.sources.http_source import HttpSource, is_loopback
@@ -38,7 +38,7 @@ class FolderSource:
         if not folder.is_dir():
             raise UserError(f"{folder} is no folder", "Give the folder of a run: what `grapevine lab up --out` made.")
         self._folder = folder
-        self._followers: dict[str, journal.Follower] = {}
+        self._followers: dict[str, journal_file.Follower] = {}
         self._logs: dict[str, LogFollower] = {}
         self._desk: Desk | None = None
 
@@ -117,7 +117,7 @@ class FolderSource:
         found = (path.parent.name for path in self._folder.glob("*/journal.jsonl"))
         for name in sorted(found, key=_natural)[:NODES_MAX]:
             if name not in self._followers:
-                self._followers[name] = journal.Follower(self._folder / name / "journal.jsonl")
+                self._followers[name] = journal_file.Follower(self._folder / name / "journal.jsonl")
                 desk.add(name)
         if list(desk.views) != (ordered := sorted(desk.views, key=_natural)):
             desk.arrange(ordered)

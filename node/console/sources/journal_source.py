@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from node import journal
+from node import journal, journal_file
 from node.console.desk import Desk
 from node.console.logs.records import line_of
 from node.console.sources.log_file import LogFollower, beside
@@ -84,7 +84,7 @@ class JournalSource:
 
     async def _play(self, desk: Desk) -> None:
         """From the first event, until somebody rewinds."""
-        follower, log = journal.Follower(self._path), _Log(LogFollower(beside(self._path)))
+        follower, log = journal_file.Follower(self._path), _Log(LogFollower(beside(self._path)))
         coming = self._events(follower)
         held: tuple[journal.Event, int] | None = None
         before, pace = time.monotonic(), Pace(desk)
@@ -114,7 +114,7 @@ class JournalSource:
         own = event.name if isinstance(event, journal.Started) else self._path.parent.name
         return desk.current or plain(own)
 
-    def _events(self, follower: journal.Follower) -> Iterator[tuple[journal.Event, int]]:
+    def _events(self, follower: journal_file.Follower) -> Iterator[tuple[journal.Event, int]]:
         for event in follower.poll():
             yield event, follower.id
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import httpx
 import trio
 
-from node import journal
+from node import journal, journal_file
 from node.api.app import Application, create_app
 from node.api.gate import LOOPBACK_HOSTS, Limits
 from node.api.logs import LogFile
@@ -62,7 +62,7 @@ class Told:
 class Face:
     """One API and what is behind it. `now` moves when the test says so."""
 
-    def __init__(self, folder: Path, book: journal.Journal, limits: Limits, store: Store) -> None:
+    def __init__(self, folder: Path, book: journal_file.Journal, limits: Limits, store: Store) -> None:
         self.now = NOW
         self.told = Told()
         self.feed, self.view = Feed(book), View()
@@ -179,7 +179,7 @@ def closed(number: int, **changes) -> journal.RoundClosed:
 
 @asynccontextmanager
 async def open_face(folder: Path, limits: Limits | None = None) -> AsyncIterator[Face]:
-    with journal.Journal.open(folder / "journal.jsonl") as book, open_store(None, folder) as store:
+    with journal_file.Journal.open(folder / "journal.jsonl") as book, open_store(None, folder) as store:
         yield Face(folder, book, limits or Limits(), store)
 
 

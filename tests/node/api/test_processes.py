@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import select
 
 from detect.peers import forest
-from node import device, journal
+from node import device, journal, journal_file
 from node.api import face
 from node.api.tokens import SCOPES_OF, TokenFile, mint
 from node.cli.main import app
@@ -34,7 +34,7 @@ class Device:
     def __init__(self, folder, url):
         self._folder, self._url = folder, url
         self.path = folder / "press-1" / "journal.jsonl"
-        self._follower, self._seen = journal.Follower(self.path), []
+        self._follower, self._seen = journal_file.Follower(self.path), []
         ids = [StateFolder(folder / name).create_identity().peer_id for name in ("press-1", "press-2")]
         nodes = [
             {"name": f"press-{number}", "listen": f"/ip4/127.0.0.1/tcp/{port}", "peer_id": str(peer_id)}
@@ -150,6 +150,6 @@ def test_a_device_is_read_told_killed_and_stopped(tmp_path, postgres):
                 pass
         process.join(30)
         assert process.exitcode == 0
-    assert isinstance(journal.read(device.path)[-1], journal.Stopped)
+    assert isinstance(journal_file.read(device.path)[-1], journal.Stopped)
     # Every round is in the database once, those of both lives of the process.
     assert device.stored() == [event.round for event in device.events(journal.RoundClosed)]

@@ -2,7 +2,7 @@
 
 import math
 
-from node import journal
+from node import journal, journal_file
 
 PEERS = {f"press-{i}": f"12D3KooWPress{i}" for i in range(2, 9)}
 BEGAN = 1_760_000_000.0
@@ -98,7 +98,7 @@ def events():
 def write(path):
     """The journal of that run."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with journal.Journal.open(path) as book:
+    with journal_file.Journal.open(path) as book:
         for event in events():
             book.write(event)
     return path

@@ -8,7 +8,7 @@ import time
 import httpx
 import pytest
 
-from node import journal
+from node import journal, journal_file
 from tests.ports import free_ports
 
 pytestmark = [
@@ -134,7 +134,7 @@ def test_a_person_sees_filters_and_quarantines_and_api_and_journal_have_it(lab, 
             headers={"Authorization": f"Bearer {(out / 'token').read_text().strip()}"},
         )
         assert answer.json()["verdict"] == "quarantined"
-        told = journal.read(out / "press-1" / "journal.jsonl")
+        told = journal_file.read(out / "press-1" / "journal.jsonl")
         (order,) = [event for event in told if isinstance(event, journal.Operated) and event.action == "quarantine"]
         assert (order.actor, order.target, order.reason) == ("lab", "press-2", "noisy bearing")
         assert any(isinstance(event, journal.VerdictChanged) and event.after == "quarantined" for event in told)

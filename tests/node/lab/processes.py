@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from node import journal
+from node import journal, journal_file
 from node.lab.folder import RunFolder
 
 ROOT = Path(__file__).parents[3]
@@ -24,7 +24,7 @@ class Lab:
         self.folder = RunFolder(out)
 
     def events(self, name: str) -> list:
-        return list(journal.read(self.folder.journal(name))) if self.folder.journal(name).exists() else []
+        return list(journal_file.read(self.folder.journal(name))) if self.folder.journal(name).exists() else []
 
     def rounds(self, name: str) -> list[journal.RoundClosed]:
         return [event for event in self.events(name) if isinstance(event, journal.RoundClosed)]

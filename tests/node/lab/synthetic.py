@@ -6,7 +6,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
-from node import journal
+from node import journal, journal_file
 from node.lab.record import Baselines, NodeRecord, RunRecord, write_record
 
 NAMES = tuple(f"press-{number}" for number in range(1, 9))
@@ -104,7 +104,7 @@ def write_journal(folder: Path, name: str, events: Sequence[journal.Event]) -> P
 
 
 def append(path: Path, events: Sequence[journal.Event]) -> None:
-    with journal.Journal.open(path) as book:
+    with journal_file.Journal.open(path) as book:
         for event in events:
             book.write(event)
 

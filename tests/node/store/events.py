@@ -2,7 +2,7 @@
 
 from sqlalchemy import select
 
-from node import journal
+from node import journal, journal_file
 from node.store.tables import PEERS as PEERS_TABLE
 
 PEERS = {"press-2": "12D3two", "press-3": "12D3three"}
@@ -62,5 +62,5 @@ def known_peers(store):
 
 def write(path, events):
     """Append `events` to the journal at `path`; their ids."""
-    with journal.Journal.open(path) as book:
+    with journal_file.Journal.open(path) as book:
         return [book.write(event) for event in events]

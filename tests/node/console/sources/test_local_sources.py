@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from node import journal
+from node import journal, journal_file
 from node.console.orders import Order
 from node.console.sources.folder_source import FolderSource
 from node.console.sources.journal_source import JournalSource
@@ -83,7 +83,7 @@ async def test_a_run_is_followed_while_nodes_come_and_write(tmp_path):
         await until(lambda: desk.views["press-10"].overview.round == material.ROUNDS)
         await until(lambda: desk.link.state == "live")
         for name in desk.views:
-            with journal.Journal.open(tmp_path / name / "journal.jsonl") as book:
+            with journal_file.Journal.open(tmp_path / name / "journal.jsonl") as book:
                 book.write(journal.Stopped(at=1.0, reason="told to"))
         await until(lambda: desk.link.state == "ended")
 
@@ -96,7 +96,7 @@ async def test_orders_to_a_run_go_to_the_node_that_is_shown_with_the_token_of_th
         assert source.deaf() == "No node has begun yet."
         material.write(tmp_path / "press-1" / "journal.jsonl")
         material.write(tmp_path / "press-2" / "journal.jsonl")
-        with journal.Journal.open(tmp_path / "press-2" / "journal.jsonl") as book:
+        with journal_file.Journal.open(tmp_path / "press-2" / "journal.jsonl") as book:
             book.write(material.module("api", url=str(there._url)))
         await until(lambda: len(desk.views) == 2 and source.deaf() and desk.views["press-2"].overview.round)
         assert source.deaf() == "press-1 has no API (no --api was given): start with --api HOST:PORT."
@@ -120,7 +120,7 @@ async def test_the_token_of_a_run_goes_to_no_other_machine(tmp_path):
         folder = tmp_path / str(number)
         material.write(folder / "press-1" / "journal.jsonl")
         (folder / "token").write_text("gv_run\n")
-        with journal.Journal.open(folder / "press-1" / "journal.jsonl") as book:
+        with journal_file.Journal.open(folder / "press-1" / "journal.jsonl") as book:
             book.write(material.module("api", url=url))
         async with running(source := FolderSource(folder)) as desk:
             await until(lambda desk=desk: desk.views and desk.views["press-1"].modules["api"].status == "running")
